@@ -107,7 +107,8 @@ ROWS = [
     ("named in comment, string and member", c_file(
         "core/mail/a.c", "/* strcpy(a) */ // gets(b)\nchar *s = \"a\\\"sprintf(b)\";\n"
         "void f(void)\n{\n    ops->free(x);\n    ops.free(x);\n    my_free(x);\n"
-        "    strerror_r(e);\n}\nvoid g(const char *f, ...) __attribute__((format(printf, 1, 2)));\n"), []),
+        "    strerror_r(e);\n}\n"
+        "void g(const char *f, ...) __attribute__((format(printf, 1, 2)));\n"), []),
     ("a quote in a char does not open a string", c_file(
         "core/mail/a.c", "int q = '\"';\nint r = atoi(s);\nint t = '\"';\n"),
      ["core/mail/a.c:2: banned"]),
@@ -201,6 +202,10 @@ ROWS = [
         "tests/CMakeLists.txt": "function(unit name)\n    add(${name} test_${name}.c)\n",
         "tests/unit/core/base/CMakeLists.txt": "unit(string)\n"},
      ["tests/unit/core/base/test_str.c:1: cmake"]),
+
+    ("a loop elsewhere does not count", {
+        "core/base/a.c": "int a;\n", "CMakeLists.txt": "set(names a)\n",
+        "tests/CMakeLists.txt": "add(${name}.c)\n"}, ["core/base/a.c:1: cmake"]),
 
     ("a setting never used", {
         "core/base/setting.def": "/* SETTING(name, why) */\nSETTING(hold_s, 1)\nSETTING(rcpt, 2)\n",
