@@ -1,0 +1,52 @@
+/* limit.h -- every maximum of the program that is not a setting, with the arithmetic.
+ *
+ * Memory of a shard: LIMIT_RECEIVE_BUFFERS * LIMIT_RECEIVE_BUFFER_BYTES (8 MiB) for reading, one
+ * struct intake and its buffers a connection, LIMIT_INLINE_BYTES or two staging buffers a mail that
+ * is being received, the same for one that is being delivered. Settings (setting.def) bound counts.
+ */
+#ifndef CORE_BASE_LIMIT_H
+#define CORE_BASE_LIMIT_H
+
+enum {
+    LIMIT_SHARDS = 256,
+    LIMIT_LISTENERS = 16,
+
+    /* SMTP, RFC 5321 4.5.3.1 asks for at least 512; AUTH (RFC 4954) for 12288. */
+    LIMIT_COMMAND_BYTES = 4096,
+    LIMIT_AUTH_BYTES = 12288,
+    LIMIT_TEXT_LINE_BYTES = 998, /* without CRLF, RFC 5322 2.1.1; longer is refused */
+    LIMIT_LOCAL_BYTES = 64,
+    LIMIT_DOMAIN_BYTES = 255,
+    LIMIT_PATH_BYTES = 256, /* with the angle brackets */
+    LIMIT_HEADER_BYTES = 256 << 10, /* all header fields of a mail; more: 552 */
+    LIMIT_HEADER_FIELDS = 1000,
+    LIMIT_RECEIVED_FIELDS = 50, /* loop detection, RFC 5321 6.3 */
+    LIMIT_REPLY_LINE_BYTES = 512,
+    LIMIT_REPLY_LINES = 128,
+    LIMIT_SUBJECT_BYTES = 512, /* decoded, kept for lists; longer is cut */
+
+    /* Storage */
+    LIMIT_BLOCK_BYTES = 4096,         /* alignment of every O_DIRECT read and write */
+    LIMIT_INLINE_BYTES = 256 << 10,   /* bodies up to this travel in their journal group */
+    LIMIT_EXTENT_BYTES = 1 << 20,     /* unit of grants in body segments */
+    LIMIT_STAGING_BYTES = 256 << 10,  /* one write of a large body; two buffers a connection */
+    LIMIT_GROUP_BYTES = 16 << 20,     /* one journal group */
+    LIMIT_RECORD_BYTES = 8 << 20,     /* one record; 10,000 recipients fit */
+
+    /* Threads */
+    LIMIT_RING_CELLS = 4096,
+    LIMIT_CELLS_PER_TURN = 512,
+    LIMIT_DUE_PER_TURN = 256, /* so that a release storm cannot stall accepting */
+    LIMIT_RECEIVE_BUFFERS = 512,
+    LIMIT_RECEIVE_BUFFER_BYTES = 16 << 10,
+    LIMIT_SEND_BYTES = 64 << 10, /* replies waiting for a peer that does not read; more: closed */
+
+    /* DNS */
+    LIMIT_EXCHANGERS = 64, /* MX records looked at for one domain */
+    LIMIT_ADDRESSES = 16,  /* addresses of one exchanger */
+};
+
+_Static_assert(LIMIT_DUE_PER_TURN <= LIMIT_RING_CELLS / 4, "a turn's releases fit the ring");
+_Static_assert(LIMIT_INLINE_BYTES * 4 <= LIMIT_GROUP_BYTES, "a group holds several inline bodies");
+
+#endif

@@ -1,0 +1,131 @@
+#include "core/base/log.h"
+
+#include "core/base/clock.h"
+#include "core/base/id.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { LINES_BYTES = 32 << 10, LINE_BYTES_MAX = 4096 };
+
+static int log_fd = STDERR_FILENO;
+static atomic_int log_least = LOG_LEVEL_INFO;
+
+static _Thread_local struct {
+    char at[LINES_BYTES];
+    size_t len;
+    uint64_t dropped;
+} lines;
+
+void log_open(int fd, enum log_level least)
+{
+    log_fd = fd;
+    log_level_set(least);
+}
+
+void log_level_set(enum log_level least)
+{
+    atomic_store_explicit(&log_least, (int)least, memory_order_relaxed);
+}
+
+struct log_field log_errno(const char *key, int error)
+{
+    const char *name = strerrorname_np(error < 0 ? -error : error);
+    return log_text(key, name ? name : "unknown");
+}
+
+static void put(struct str s)
+{
+    size_t len = size_min(s.len, sizeof lines.at - lines.len);
+    memcpy(lines.at + lines.len, s.at, len);
+    lines.len += len;
+}
+
+static bool is_plain(char c)
+{
+    return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
+}
+
+/* At most LINE_BYTES_MAX bytes of a value are kept, so that one field cannot fill the buffer. */
+static void put_value(struct str s)
+{
+    bool plain = s.len > 0;
+    bool cut = s.len > LINE_BYTES_MAX / 4;
+    s = str_head(s, LINE_BYTES_MAX / 4);
+    for (size_t i = 0; i < s.len; i++)
+        plain = plain && is_plain(s.at[i]);
+    if (plain) {
+        put(s);
+        return;
+    }
+    put(STR("\""));
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        char escaped[5];
+        if (is_plain(c) || c == ' ' || c == '=') {
+            put(str_from(&c, 1));
+            continue;
+        }
+        int len = snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned)(uint8_t)c);
+        put(str_from(escaped, (size_t)len));
+    }
+    put(cut ? STR("...\"") : STR("\""));
+}
+
+static void put_field(const struct log_field *f)
+{
+    char number[24];
+    put(STR(" "));
+    put(str_c(f->key));
+    put(STR("="));
+    switch (f->type) {
+    case LOG_TYPE_STR:
+        put_value(f->text);
+        return;
+    case LOG_TYPE_ID:
+        put(str_c(id_text(f->number).at));
+        return;
+    case LOG_TYPE_U64:
+        put(str_from(number, (size_t)snprintf(number, sizeof number, "%lu", f->number)));
+        return;
+    }
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields,
+               size_t count)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    if ((int)level < atomic_load_explicit(&log_least, memory_order_relaxed))
+        return;
+    size_t worst = 256 + count * (LINE_BYTES_MAX + 64);
+    if (sizeof lines.at - lines.len < size_min(worst, sizeof lines.at / 2))
+        log_flush();
+    put(STR("time="));
+    put(str_c(clock_stamp(clock_wall_ms()).at));
+    put(STR(" level="));
+    put(str_c(names[level]));
+    put(STR(" event="));
+    put(str_c(event));
+    for (size_t i = 0; i < count; i++)
+        put_field(&fields[i]);
+    if (lines.dropped) {
+        struct log_field dropped = log_u64("dropped", lines.dropped);
+        lines.dropped = 0;
+        put_field(&dropped);
+    }
+    put(STR("\n"));
+    if (level >= LOG_LEVEL_WARNING)
+        log_flush();
+}
+
+void log_flush(void)
+{
+    if (lines.len == 0)
+        return;
+    ssize_t wrote = write(log_fd, lines.at, lines.len);
+    if (wrote < (ssize_t)lines.len)
+        lines.dropped++;
+    lines.len = 0;
+}
