@@ -1,0 +1,40 @@
+/* acceptor.h -- one listening socket of one worker (SO_REUSEPORT), accepting by multishot.
+ *
+ * Thread   acceptor_listen(): the thread that builds the program; the rest: the loop's.
+ * Errors   EMFILE, ENFILE and ENOMEM pause accepting for 100 ms and count; they never end it.
+ */
+#ifndef CORE_IO_ACCEPTOR_H
+#define CORE_IO_ACCEPTOR_H
+
+#include "core/io/loop.h"
+
+/* "127.0.0.1:25", "[::1]:25", "0.0.0.0:0". */
+NODISCARD bool acceptor_parse(struct str text, struct sockaddr_storage *out, socklen_t *len);
+
+/* A bound, listening, close-on-exec socket with SO_REUSEPORT, or negative errno. Port 0 takes a free
+ * one, told in *out_port, so that the other workers can join it. */
+NODISCARD int acceptor_listen(const struct sockaddr *address, socklen_t len, uint16_t *out_port);
+
+struct acceptor {
+    struct op op;
+    struct loop *loop;
+    int fd;
+    void (*accepted)(struct acceptor *a, int fd);
+    void *owner;
+    uint32_t tag;             /* the owner's: which listener */
+    bool stopped, retry;
+    uint64_t retry_ms;
+};
+
+void acceptor_start(struct acceptor *a, struct loop *l, int listen_fd,
+                    void (*accepted)(struct acceptor *a, int fd), void *owner, uint32_t tag);
+void acceptor_tick(struct acceptor *a, uint64_t now_ms); /* start again after a pause */
+void acceptor_stop(struct acceptor *a);                  /* closes the socket */
+
+/* "192.0.2.1" or "2001:db8::1" of a peer, and its port. */
+struct address_text {
+    char at[64];
+};
+struct address_text address_text(const struct sockaddr *a);
+
+#endif

@@ -1,0 +1,76 @@
+/* connection.h -- a byte stream over a socket, plain or TLS, bounded both ways.
+ *
+ * Thread   the loop's.
+ * Memory   embedded in its owner, who may free itself only in or after gone(). Output waits in one
+ *          buffer of at most `send_max` bytes; input is not read while paused, so a slow owner
+ *          holds back the peer instead of memory.
+ * Promise  callbacks come from loop_turn() only, never from inside a call of this file.
+ *          data() gets plain bytes; it may leave some unread (they are given again when
+ *          connection_resume() is called, or with the next bytes).
+ * Errors   lost(): the peer closed or reset, TLS failed, or a deadline of the owner's choosing made it
+ *          call connection_close(). After connection_close() only gone() follows.
+ */
+#ifndef CORE_IO_CONNECTION_H
+#define CORE_IO_CONNECTION_H
+
+#include "core/io/loop.h"
+#include "crypto/tls.h"
+
+struct connection;
+
+struct connection_calls {
+    /* Bytes arrived; consume from the front of `in`. */
+    void (*data)(struct connection *c, struct str *in);
+    /* connect() finished; error 0 or negative errno. */
+    void (*connected)(struct connection *c, int error);
+    /* The TLS handshake finished; false: it failed (then lost() does not follow; close it). */
+    void (*secured)(struct connection *c, bool ok);
+    /* Everything that was sent has reached the kernel: room for more. */
+    void (*drained)(struct connection *c);
+    /* Peer closed (0) or error (negative errno). */
+    void (*lost)(struct connection *c, int error);
+    /* The last completion has come: the owner may be freed. */
+    void (*gone)(struct connection *c);
+};
+
+struct connection {
+    const struct connection_calls *calls;
+    struct loop *loop;
+    int fd;
+    struct tls *tls;          /* NULL: plain */
+    struct op receive, send, other;
+    struct buffer out;        /* wire bytes not yet handed to the kernel */
+    struct buffer sending;    /* wire bytes in flight */
+    size_t sent;              /* of `sending` */
+    struct buffer in;         /* plain bytes that data() left unread */
+    size_t send_max;
+    bool paused, closing, flush_close, handshaking, lost_told;
+    struct list runnable;     /* in the loop's list of connections with something to do */
+};
+
+/* An accepted socket; starts reading at once unless `tls` says that a handshake comes first. */
+void connection_accept(struct connection *c, struct loop *l, const struct connection_calls *calls,
+                       int fd, size_t send_max);
+
+/* Make a socket and connect; connected() follows. `from` may be NULL. False: no socket. */
+NODISCARD bool connection_dial(struct connection *c, struct loop *l,
+                               const struct connection_calls *calls, const struct sockaddr *to,
+                               socklen_t to_len, const struct sockaddr *from, size_t send_max);
+
+/* Append plain bytes; false when the buffer is over `send_max`: the peer does not read, close it. They
+ * go out at the end of the turn. */
+bool connection_send(struct connection *c, struct str bytes);
+size_t connection_unsent(const struct connection *c);
+
+void connection_pause(struct connection *c);
+void connection_resume(struct connection *c);
+
+/* Start TLS after what is queued has gone. Bytes that already arrived in the clear are dropped
+ * (RFC 3207 4.2; TLSIN-01). Takes over `tls`. secured() follows. */
+void connection_secure(struct connection *c, struct tls **tls);
+
+/* Close when everything queued has been sent, or at once. */
+void connection_finish(struct connection *c);
+void connection_close(struct connection *c);
+
+#endif

@@ -1,0 +1,68 @@
+/* loop.h -- one io_uring for one thread; the door to liburing.
+ *
+ * Operations are embedded in the objects that wait for them. A call here only prepares; nothing runs
+ * from inside it. loop_turn() submits, waits, reaps, and then calls done() of what completed.
+ *
+ * Thread   the one that called loop_open() (SINGLE_ISSUER, DEFER_TASKRUN where the kernel has them).
+ * Memory   an op with `in_flight` may still be written by the kernel: neither move nor free it or
+ *          the bytes it names. Multishot ops stay in flight until a completion without IO_MORE.
+ * Errors   results are negative errno in `result`, as the kernel gives them. loop_open() says what is
+ *          missing (kernel too old, io_uring disabled, memlock or file limits) in words.
+ */
+#ifndef CORE_IO_LOOP_H
+#define CORE_IO_LOOP_H
+
+#include "core/base/buffer.h"
+#include "core/base/list.h"
+#include "core/base/ring.h"
+
+#include <sys/socket.h>
+
+struct op {
+    void (*done)(struct op *op); /* called from loop_turn() only */
+    void *owner;
+    int32_t result;
+    uint32_t flags;              /* of the completion */
+    bool in_flight;
+};
+
+/* Bytes of a completed receive: in a buffer of the loop; give it back with loop_buffer_return(). */
+struct received {
+    char *at;
+    size_t len;
+    uint16_t buffer;
+};
+
+struct loop;
+
+NODISCARD struct loop *loop_open(unsigned entries, unsigned buffers, struct buffer *errors);
+void loop_close(struct loop **l);
+
+/* One turn: submit, wait until something completes or `wait_ms` is over (0: do not wait), run done(). */
+void loop_turn(struct loop *l, uint64_t wait_ms);
+uint64_t loop_now_ms(const struct loop *l); /* monotonic, read once a turn */
+
+/* Wake loop_turn() when the port is woken. The loop does the drowse/awake protocol: before it waits it
+ * marks the port asleep and asks `idle(owner)`, which must look at every ring once more and say
+ * whether there is nothing to do. */
+void loop_watch_port(struct loop *l, struct port *p, bool (*idle)(void *owner), void *owner);
+
+void loop_accept(struct loop *l, struct op *op, int listen_fd);              /* multishot */
+void loop_receive(struct loop *l, struct op *op, int fd);                    /* multishot, own buffers */
+NODISCARD bool loop_received(struct loop *l, const struct op *op, struct received *out);
+void loop_buffer_return(struct loop *l, const struct received *r);
+void loop_send(struct loop *l, struct op *op, int fd, const char *at, size_t len);
+void loop_connect(struct loop *l, struct op *op, int fd, const struct sockaddr *to, socklen_t len);
+void loop_read(struct loop *l, struct op *op, int fd, char *at, size_t len, uint64_t offset);
+void loop_write(struct loop *l, struct op *op, int fd, const char *at, size_t len, uint64_t offset);
+void loop_poll(struct loop *l, struct op *op, int fd, short events);         /* one shot */
+void loop_cancel(struct loop *l, struct op *target);     /* target completes with -ECANCELED */
+void loop_close_fd(struct loop *l, int fd);              /* nobody waits for it */
+
+/* Does this completion end the operation (not one of a multishot's many)? */
+static inline bool op_ended(const struct op *op)
+{
+    return !op->in_flight;
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* resolver.h -- where mail for a domain goes: MX, A and AAAA, without blocking. Door to libunbound
+ * (event API on our loop).
+ *
+ * Thread   the loop's. One resolver a loop.
+ * Memory   the answer given to done() lives until done() returns.
+ * Time     answers are cached by libunbound for their TTL, failures too.
+ * Errors   RESOLVE_RETRY: SERVFAIL, time-out, bogus: try later. RESOLVE_NONE: NXDOMAIN, or neither MX
+ *          nor address. RESOLVE_NULL_MX: RFC 7505, the domain takes no mail. RESOLVE_UNUSABLE: MX
+ *          records exist but none has an address, or only our own names are left (RFC 5321 5.1):
+ *          never falls back to A.
+ */
+#ifndef CORE_IO_RESOLVER_H
+#define CORE_IO_RESOLVER_H
+
+#include "core/io/loop.h"
+
+enum resolve_status {
+    RESOLVE_OK,
+    RESOLVE_RETRY,
+    RESOLVE_NONE,
+    RESOLVE_NULL_MX,
+    RESOLVE_UNUSABLE,
+    RESOLVE_LOOP, /* the best exchanger is ourselves */
+};
+
+struct exchanger {
+    char name[256];              /* lower case, no trailing dot */
+    uint16_t preference;
+    struct sockaddr_storage address;
+    socklen_t address_len;
+};
+
+struct resolution {
+    enum resolve_status status;
+    const char *why;             /* one line for log and DSN; "" when fine */
+    size_t count;                /* in the order to try: by preference, equal ones shuffled, addresses
+                                  * of one exchanger together, IPv4 and IPv6 mixed */
+    struct exchanger *exchanger;
+};
+
+struct resolver;
+
+struct resolver_settings {
+    const char *forward;   /* "HOST:PORT" or NULL for /etc/resolv.conf */
+    uint16_t port;         /* of exchangers */
+    bool allow_loopback;   /* else loopback, unspecified and link-local addresses are dropped */
+    const char *own_name;  /* our host name, for loop detection */
+};
+
+NODISCARD struct resolver *resolver_open(struct loop *l, const struct resolver_settings *s,
+                                         struct buffer *errors);
+void resolver_close(struct resolver **r);
+
+/* A question embedded in its asker. */
+struct question {
+    void (*done)(struct question *q, const struct resolution *answer);
+    void *owner;
+    struct list link; /* resolver's */
+    void *work;       /* resolver's */
+};
+
+/* Ask for the exchangers of a domain (A-labels, or an address literal with brackets). done() comes from
+ * loop_turn(), never from inside. */
+void resolver_ask(struct resolver *r, struct question *q, struct str domain);
+
+/* Forget the question: done() will not be called. */
+void resolver_forget(struct resolver *r, struct question *q);
+
+#endif

@@ -1,0 +1,58 @@
+/* tls.h -- a byte pump for TLS over memory; door to OpenSSL's SSL. It does no I/O.
+ *
+ * Thread   a context and its sessions belong to one thread: one OSSL_LIB_CTX and SSL_CTX a worker.
+ * Memory   SSL_MODE_RELEASE_BUFFERS: an idle session holds about 8 KiB.
+ * Promise  TLS 1.2 at least. Session tickets are bound to the context's `purpose` (listener), so that
+ *          a ticket of one service is refused by another (TLSIN-10).
+ * Errors   TLS_FAILED: tls_error() says why in one printable line; close the connection after sending
+ *          what is in `wire_out` (the alert).
+ */
+#ifndef CRYPTO_TLS_H
+#define CRYPTO_TLS_H
+
+#include "core/base/buffer.h"
+
+enum tls_status {
+    TLS_OK,        /* progress made; handshake done if tls_ready() */
+    TLS_WANT_MORE, /* more wire bytes are needed */
+    TLS_CLOSED,    /* close_notify from the peer */
+    TLS_FAILED,
+};
+
+struct tls_context;
+struct tls;
+
+/* A server's, from PEM files (chain and key); or a client's (paths NULL) for opportunistic TLS: no
+ * certificate is asked to be good, what was seen is told by tls_describe(). NULL: errors say why. */
+NODISCARD struct tls_context *tls_context_server(const char *certificate, const char *key,
+                                                 const char *purpose, struct buffer *errors);
+NODISCARD struct tls_context *tls_context_client(struct buffer *errors);
+void tls_context_drop(struct tls_context **c);
+
+/* Sessions keep their context alive until they are gone, so a reload may drop it. */
+NODISCARD struct tls *tls_accept(struct tls_context *c);
+NODISCARD struct tls *tls_connect(struct tls_context *c, const char *host_name); /* SNI; NULL: none */
+void tls_drop(struct tls **t);
+
+/* Give wire bytes (all are taken) and get plain bytes and wire bytes to send. */
+enum tls_status tls_feed(struct tls *t, struct str wire_in, struct buffer *plain_out,
+                         struct buffer *wire_out);
+
+/* Encrypt plain bytes (all are taken). Only when ready. */
+enum tls_status tls_write(struct tls *t, struct str plain, struct buffer *wire_out);
+
+/* Start the handshake (client hello) or send close_notify. */
+enum tls_status tls_start(struct tls *t, struct buffer *wire_out);
+void tls_finish(struct tls *t, struct buffer *wire_out);
+
+bool tls_ready(const struct tls *t);
+const char *tls_error(const struct tls *t);
+
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384 256" for Received and log. */
+struct tls_text {
+    char at[96];
+};
+struct tls_text tls_describe(const struct tls *t);
+struct str tls_server_name(const struct tls *t); /* SNI asked for by the client; empty: none */
+
+#endif
