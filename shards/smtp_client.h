@@ -1,0 +1,94 @@
+/* smtp_client.h -- the sending side of SMTP (RFC 5321) as a session without I/O.
+ *
+ * Thread   one at a time.
+ * Memory   bounded by one reply and the extensions; the envelope belongs to the caller until ENVELOPE.
+ * Promise  no content byte leaves before the caller said smtp_client_data(); content goes out with
+ *          CRLF lines and dots stuffed; bare CR, LF or NUL in it is a failure, never sent. Replies are
+ *          parsed strictly: a reply too many, codes that differ within one reply, over-long lines end
+ *          the session as SMTP_CLIENT_FAILED (SMUG-22), and nothing is counted as delivered.
+ * Errors   FAILED: `failure` and `reply` say what; `phase` says how far it got, so that the owner knows
+ *          whether content may have been taken: only in PHASE_CONTENT and PHASE_DOT.
+ */
+#ifndef SHARDS_SMTP_CLIENT_H
+#define SHARDS_SMTP_CLIENT_H
+
+#include "core/base/buffer.h"
+#include "core/mail/body.h"
+#include "core/mail/reply.h"
+
+enum smtp_phase { /* what we wait for; the owner has a deadline for each */
+    PHASE_GREETING,
+    PHASE_EHLO,
+    PHASE_STARTTLS,
+    PHASE_IDLE,
+    PHASE_ENVELOPE,
+    PHASE_DATA,    /* reply to DATA */
+    PHASE_CONTENT, /* we are sending */
+    PHASE_DOT,     /* reply to the final dot */
+    PHASE_RSET,
+    PHASE_QUIT,
+    PHASE_OVER,
+};
+
+enum smtp_client_event {
+    SMTP_CLIENT_MORE,
+    SMTP_CLIENT_STARTTLS, /* 220 came: handshake, then smtp_client_secured(); without success: close */
+    SMTP_CLIENT_READY,    /* a transaction can start */
+    SMTP_CLIENT_ENVELOPE, /* MAIL and every RCPT are answered: see rcpt_reply[] and `mail_reply` */
+    SMTP_CLIENT_CONTENT,  /* 354: send content */
+    SMTP_CLIENT_REFUSED,  /* DATA was refused with `reply`: no content was sent; the session goes on */
+    SMTP_CLIENT_DONE,     /* the final dot was answered with `reply` */
+    SMTP_CLIENT_FAILED,   /* `reply` (code 0: none) and `failure`; close */
+};
+
+struct smtp_client_settings { /* borrowed */
+    struct str hostname; /* for EHLO */
+    bool use_tls;        /* STARTTLS where offered */
+};
+
+struct smtp_envelope {
+    struct str sender;            /* without brackets; empty: null */
+    const struct str *recipients; /* without brackets */
+    uint32_t recipient_count;
+    uint64_t size;
+    bool body_8bit;
+};
+
+struct smtp_client {
+    const struct smtp_client_settings *settings;
+    enum smtp_phase phase;
+    struct reply_parser parser;
+    bool secure, pipelining, size_offered, eightbit, starttls_offered, tried_helo;
+    uint64_t size_max;            /* 0: none told */
+    struct smtp_envelope envelope;
+    uint32_t answered, sent_rcpt; /* RCPT replies seen and commands sent */
+    struct reply_seen mail_reply; /* copies: code, enhanced, text */
+    struct reply_seen *rcpt_reply; /* caller's array, recipient_count long */
+    struct reply_seen reply;
+    struct body_out body;
+    const char *failure;          /* in words, for log and DSN */
+};
+
+void smtp_client_init(struct smtp_client *c, const struct smtp_client_settings *settings);
+
+/* Eat from the front of `in` (advancing it), append commands to `out`, stop at the first event. */
+NODISCARD enum smtp_client_event smtp_client_feed(struct smtp_client *c, struct str *in,
+                                                  struct buffer *out);
+void smtp_client_secured(struct smtp_client *c, struct buffer *out);
+
+/* In PHASE_IDLE: MAIL and RCPTs, pipelined when offered. `replies` is filled until ENVELOPE. */
+void smtp_client_start(struct smtp_client *c, const struct smtp_envelope *e,
+                       struct reply_seen *replies, struct buffer *out);
+
+/* After ENVELOPE with at least one 2xx recipient: DATA. */
+void smtp_client_data(struct smtp_client *c, struct buffer *out);
+
+/* After CONTENT; false: the bytes can't be sent as mail (bare CR, LF, NUL): close without the dot. */
+NODISCARD bool smtp_client_content(struct smtp_client *c, struct str bytes, struct buffer *out);
+NODISCARD bool smtp_client_end(struct smtp_client *c, struct buffer *out);
+
+/* After ENVELOPE or REFUSED, instead of DATA: forget the transaction; READY follows. */
+void smtp_client_reset(struct smtp_client *c, struct buffer *out);
+void smtp_client_quit(struct smtp_client *c, struct buffer *out);
+
+#endif

@@ -1,0 +1,106 @@
+/* smtp_server.h -- the receiving side of SMTP (RFC 5321) as a session without I/O: bytes in, replies and
+ * events out. The verbs are smtp_server.def.
+ *
+ * The owner feeds bytes and acts on the event that smtp_server_feed() stops at; while an answer of the
+ * owner is owed (an event marked "settle"), it feeds nothing. A body is given out in runs (BODY); the
+ * owner must take a run before it feeds again.
+ *
+ * Thread   one at a time.
+ * Memory   sender, recipients and parameters of the transaction live in `arena` and are gone at the next
+ *          MAIL, RSET, EHLO or settled message. Bounded by the limits given; independent of the mail.
+ * Promise  only CRLF ends a line, only CRLF.CRLF ends data; bare CR, bare LF and NUL are refused and end
+ *          the session (SMUG). After any refusal in DATA the rest of the data is eaten as data (SMUG-14).
+ *          A transaction never survives a refused end of data (STATE-01, 02).
+ * Errors   replies, and SMTP_SERVER_CLOSE when patience is over.
+ */
+#ifndef SHARDS_SMTP_SERVER_H
+#define SHARDS_SMTP_SERVER_H
+
+#include "core/base/arena.h"
+#include "core/base/buffer.h"
+#include "core/mail/address.h"
+#include "core/mail/body.h"
+#include "core/mail/line.h"
+#include "core/mail/reply.h"
+
+enum smtp_service { SMTP_RELAY, SMTP_SUBMISSION, SMTP_SUBMISSIONS };
+
+enum smtp_server_event {
+    SMTP_SERVER_MORE,     /* all input used; feed more when it comes */
+    SMTP_SERVER_STARTTLS, /* 220 is in `out`: send it, do the handshake, then smtp_server_secured() */
+    SMTP_SERVER_AUTH,     /* settle: `auth_user`, `auth_password` are set; smtp_server_settle_auth() */
+    SMTP_SERVER_MAIL,     /* settle: `sender` is set; SMTP_OK, or the reply that refuses it */
+    SMTP_SERVER_RCPT,     /* settle: the newest recipient */
+    SMTP_SERVER_DATA,     /* settle: 354 is said by REPLY_354_DATA, else the refusal */
+    SMTP_SERVER_BODY,     /* a run of content is in `run` */
+    SMTP_SERVER_MESSAGE,  /* settle: end of data. Nothing is ours until the owner says 250 */
+    SMTP_SERVER_ABORTED,  /* the transaction ended otherwise after DATA: drop what was stored; feed on */
+    SMTP_SERVER_CLOSE,    /* send `out`, then close */
+};
+
+struct smtp_server_settings { /* borrowed; must outlive the session */
+    struct str hostname;
+    uint64_t message_bytes_max;
+    uint32_t recipients_max, errors_max;
+    enum smtp_service service;
+    bool tls_offered; /* a certificate is there */
+};
+
+struct smtp_recipient {
+    struct address address;
+    struct str orcpt;
+    uint32_t notify;
+};
+
+struct smtp_server {
+    const struct smtp_server_settings *settings;
+    struct arena arena;       /* of the transaction */
+    struct line line;
+    struct body_in body;
+    uint32_t state, errors;
+    enum smtp_server_event owed; /* the settle that is missing, or SMTP_SERVER_MORE */
+
+    bool esmtp, secure, authenticated, in_data, refused_data;
+    struct buffer helo;       /* as given, printable */
+    struct buffer auth_user, auth_password; /* wiped after settle */
+    struct buffer user;       /* who is authenticated */
+    uint32_t auth_step;
+
+    struct address sender;    /* .whole empty: null reverse-path */
+    uint64_t size_declared;
+    bool body_8bit, smtputf8;
+    struct smtp_recipient *recipients; /* in the arena, grown by doubling */
+    uint32_t recipient_count, recipient_room, recipients_tried;
+
+    struct str run;           /* SMTP_SERVER_BODY */
+    uint64_t body_bytes;      /* content bytes so far */
+    uint64_t messages;        /* accepted in this session */
+};
+
+void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *settings,
+                      bool secure);
+void smtp_server_drop(struct smtp_server *s);
+
+/* The greeting; to be called once, before anything is fed. */
+void smtp_server_greet(struct smtp_server *s, struct buffer *out);
+
+/* Eat from the front of `in`, append replies to `out`, stop at the first event. `more_waiting`: bytes
+ * beyond `in` have arrived already (for the pipelining rules). */
+NODISCARD enum smtp_server_event smtp_server_feed(struct smtp_server *s, struct str *in,
+                                                  struct buffer *out);
+
+/* The answer that is owed for MAIL, RCPT, DATA or MESSAGE. `text` overrides the table's text when it is
+ * not empty (the queue id in 250). A 421 closes: the next feed gives SMTP_SERVER_CLOSE. */
+void smtp_server_settle(struct smtp_server *s, enum reply reply, struct str text,
+                        struct buffer *out);
+
+/* REPLY_235…, REPLY_535…, REPLY_454… */
+void smtp_server_settle_auth(struct smtp_server *s, enum reply reply, struct buffer *out);
+
+/* TLS is up: everything known is forgotten (RFC 3207 4.2). */
+void smtp_server_secured(struct smtp_server *s);
+
+/* "ESMTPSA" and friends for Received (RFC 3848). */
+struct str smtp_server_protocol(const struct smtp_server *s);
+
+#endif
