@@ -24,7 +24,7 @@ enum {
 };
 
 static const char *const op_words[OP_COUNT] = {
-#define OP(name, word) [OP_##name] = word,
+#define OP(name, word) [OP_##name] = (word),
     DISK_OPS(OP)
 #undef OP
 };
@@ -95,7 +95,7 @@ static void forget_caches(int answer)
         if (disk_node(d.ino)->fd >= 0) /* beyond the pipe's 65,536 the rest stays cached */
             room = write(drop_pipe[1], &d, sizeof(d)) == (ssize_t)sizeof(d);
     }
-    d = (struct drop){.answer = answer >= 0 ? dup(answer) : -1};
+    d = (struct drop){.answer = answer >= 0 ? fcntl(answer, F_DUPFD_CLOEXEC, 0) : -1};
     if (write(drop_pipe[1], &d, sizeof(d)) != (ssize_t)sizeof(d) && d.answer >= 0)
         close(d.answer);
 }
@@ -214,15 +214,15 @@ static const char *on_counts(struct words *w)
         for (int op = 0; path_has(n, NULL, word(w, 1)) && op < OP_COUNT; op++)
             sum[op] += n->calls[op];
     }
+    uint64_t syncs = sum[OP_FSYNC] + sum[OP_FSYNCDIR];
     int used = snprintf(w->answer, sizeof(w->answer), "ok");
     for (int op = 0; op < OP_COUNT; op++)
         used += snprintf(w->answer + used, sizeof(w->answer) - (size_t)used, " %s=%llu",
                          op_words[op], (unsigned long long)sum[op]);
-    snprintf(w->answer + used, sizeof(w->answer) - (size_t)used,
-             " syncs=%llu failed=%llu used=%llu power=%s",
-             (unsigned long long)(sum[OP_FSYNC] + sum[OP_FSYNCDIR]),
-             (unsigned long long)failed_count, (unsigned long long)disk_used_bytes(),
-             power_off ? "off" : "on");
+    (void)snprintf(w->answer + used, sizeof(w->answer) - (size_t)used,
+                   " syncs=%llu failed=%llu used=%llu power=%s", (unsigned long long)syncs,
+                   (unsigned long long)failed_count, (unsigned long long)disk_used_bytes(),
+                   power_off ? "off" : "on");
     return w->answer;
 }
 
@@ -253,7 +253,7 @@ static const char *on_cut(struct words *w)
         return "error usage: cut N|now|off MODE SEED [SUBSTRING]";
     if (power_off)
         return "error the power is off already";
-    snprintf(c.path, sizeof(c.path), "%s", word(w, 4));
+    (void)snprintf(c.path, sizeof(c.path), "%s", word(w, 4));
     cut = c;
     if (!now)
         return "ok";
@@ -302,7 +302,7 @@ static const char *on_fail(struct words *w)
     if (rule_count == RULES)
         return "error too many rules";
     r.op = (enum op)op;
-    snprintf(r.path, sizeof(r.path), "%s", word(w, next));
+    (void)snprintf(r.path, sizeof(r.path), "%s", word(w, next));
     rules[rule_count++] = r;
     if (r.op != OP_READ)
         return "ok";

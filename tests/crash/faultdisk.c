@@ -57,7 +57,7 @@ static uint64_t random_state;
 
 static void die(const char *what)
 {
-    fprintf(stderr, "sekimori-faultfs: %s: %s\n", what, strerrordesc_np(errno));
+    (void)fprintf(stderr, "sekimori-faultfs: %s: %s\n", what, strerrordesc_np(errno));
     _exit(3);
 }
 
@@ -115,11 +115,12 @@ static struct node *node_new(mode_t mode)
     struct node *n = calloc(1, sizeof(*n));
     if (!n)
         die("out of memory");
-    nodes = grow(nodes, node_count + 2, &node_room, sizeof(struct node *));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
+    nodes = grow(nodes, node_count + 2, &node_room, sizeof(*nodes));
     n->ino = ++node_count;
     n->mode = mode;
     n->fd = -1;
-    clock_gettime(CLOCK_REALTIME, &n->changed_at);
+    (void)clock_gettime(CLOCK_REALTIME, &n->changed_at);
     nodes[n->ino] = n;
     return n;
 }
@@ -184,6 +185,8 @@ static bool waits_for_name(const struct node *n)
 
 static void forget_changes(struct node *n, size_t count)
 {
+    if (!count)
+        return;
     for (size_t i = 0; i < count; i++)
         free(n->changes[i].bytes);
     n->change_count -= count;
@@ -217,7 +220,7 @@ static void set_live(struct node *dir, const char *name, struct node *node)
         before->live_names--;
         reap(before);
     }
-    clock_gettime(CLOCK_REALTIME, &dir->changed_at);
+    (void)clock_gettime(CLOCK_REALTIME, &dir->changed_at);
 }
 
 static void set_durable(struct node *dir, const char *name, struct node *node)
@@ -272,6 +275,7 @@ static void sync_names(struct node *dir)
 {
     if (!step_count)
         return;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
     struct node **dirs = calloc(2 * step_count + 1, sizeof(*dirs));
     bool *due = calloc(step_count, sizeof(*due));
     struct step *ready = calloc(step_count, sizeof(*ready));
@@ -309,7 +313,7 @@ struct node *disk_make(mode_t mode, uid_t uid, gid_t gid)
         return n;
     char path[PATH_ROOM];
     char number[32];
-    snprintf(number, sizeof(number), "/%llu", (unsigned long long)n->ino);
+    (void)snprintf(number, sizeof(number), "/%llu", (unsigned long long)n->ino);
     backing_at(path, LIMBO, number);
     n->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (n->fd < 0)
@@ -348,7 +352,7 @@ static void change_add(struct node *n, struct change c)
     off_t end = c.at + (off_t)c.length;
     if (c.kind == CHANGE_RESIZE || end > n->size)
         set_size(n, end);
-    clock_gettime(CLOCK_REALTIME, &n->changed_at);
+    (void)clock_gettime(CLOCK_REALTIME, &n->changed_at);
 }
 
 static bool all_zero(const unsigned char *bytes, size_t length)
@@ -591,6 +595,7 @@ static void load_dir(struct node *dir)
     DIR *d = opendir(path);
     if (!d)
         die(path);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): this thread alone has `d` */
     for (const struct dirent *e; (e = readdir(d));) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
             (dir->ino == 1 && !strcmp(e->d_name, LIMBO + 1)))
@@ -634,7 +639,8 @@ void disk_load(const char *backing, bool dir_loss)
         die(backing);
     char limbo[PATH_ROOM];
     backing_at(limbo, LIMBO, "");
-    nftw(limbo, remove_any, 16, FTW_DEPTH | FTW_PHYS); /* left by a run that was killed */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): only this thread walks trees */
+    (void)nftw(limbo, remove_any, 16, FTW_DEPTH | FTW_PHYS); /* left by a run that was killed */
     if (mkdir(limbo, 0700))
         die(limbo);
     struct stat st;
@@ -652,7 +658,7 @@ void disk_load(const char *backing, bool dir_loss)
 static void settle_one(const struct node *n, const char *path)
 {
     char self[64];
-    snprintf(self, sizeof(self), "/proc/self/fd/%d", n->fd);
+    (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", n->fd);
     if (S_ISDIR(n->mode) ? mkdir(path, 0700)
                          : linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW))
         die(path);
@@ -674,7 +680,7 @@ static void settle_dir(const struct visit *v, struct visit *queue, size_t *queue
         const struct node *n = v->dir->durable.at[i].node;
         if (!S_ISDIR(n->mode) && n->fd < 0)
             continue; /* a socket */
-        snprintf(below, sizeof(below), "%s/%s", v->path, v->dir->durable.at[i].text);
+        (void)snprintf(below, sizeof(below), "%s/%s", v->path, v->dir->durable.at[i].text);
         backing_at(path, NEW, below);
         settle_one(n, path);
         if (S_ISDIR(n->mode))
@@ -704,15 +710,17 @@ void disk_settle(void)
     if (mkdir(from, 0700))
         die(from);
     build_new_tree();
-    nftw(backing_path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): only this thread walks trees */
+    (void)nftw(backing_path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     for (size_t i = 0; i < nodes[1]->durable.count; i++) {
         char below[NAME_MAX + 2];
-        snprintf(below, sizeof(below), "/%s", nodes[1]->durable.at[i].text);
+        (void)snprintf(below, sizeof(below), "/%s", nodes[1]->durable.at[i].text);
         backing_at(from, NEW, below);
         backing_at(to, "", below);
         if (rename(from, to) && errno != ENOENT) /* ENOENT: a socket */
             die(from);
     }
     backing_at(from, LIMBO, "");
-    nftw(from, remove_any, 16, FTW_DEPTH | FTW_PHYS);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): only this thread walks trees */
+    (void)nftw(from, remove_any, 16, FTW_DEPTH | FTW_PHYS);
 }

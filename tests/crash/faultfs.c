@@ -17,8 +17,8 @@
  *                           `used` the bytes in all files, `power` on or off
  *   cut N MODE SEED [SUBSTRING]
  *                           lose power at the N-th sync of a file or directory from now (of those
- *                           whose path has SUBSTRING). That sync fails with EIO, as does every later
- *                           call. One cut at a time: a new one replaces it, `cut off` takes it back
+ *                           whose path has SUBSTRING). That sync fails with EIO, as does every
+ *                           later call. A new cut replaces the one planned; `cut off` forgets it
  *   cut now MODE SEED       lose power at once
  *                           MODE says what becomes of each change not covered by a completed sync:
  *                             keep    it reaches the disk
@@ -32,11 +32,11 @@
  *                           (drop), or the first few do. Syncing a file does not help its name.
  *                           With off, names are durable at once.
  *   fail OP ERRNO N [COUNT|forever] [SUBSTRING]
- *                           the N-th next OP fails with ERRNO, and COUNT - 1 more after it. OP: read
- *                           write fsync fsyncdir open create rename truncate fallocate unlink mkdir;
- *                           ERRNO: EIO ENOSPC EDQUOT EFBIG EROFS EMFILE EACCES. Changes under a
- *                           failed fsync never become durable, although reads show them and a second
- *                           fsync says that all is well
+ *                           the N-th next OP fails with ERRNO, and COUNT - 1 more after it.
+ *                           OP: read write fsync fsyncdir open create rename truncate fallocate
+ *                           unlink mkdir; ERRNO: EIO ENOSPC EDQUOT EFBIG EROFS EMFILE EACCES.
+ *                           Changes under a failed fsync never become durable, although reads show
+ *                           them and a second fsync says that all is well
  *   fail clear              drop all rules
  *   space BYTES             files may grow by so many bytes in sum; what is removed can be used
  *                           again; overwriting costs nothing. statfs tells the same. A write that
@@ -46,10 +46,11 @@
  *   finish                  settle the backing directory (without a cut before: keep everything);
  *                           the mount answers EIO from then on
  *
- * Creations, links, renames and removals are counted for their directory (of a rename: the new one),
- * but rules see the path of the name itself. The kernel tries a failed buffered read a second time, so
- * let `fail read` have a COUNT of 2 or more there. What is in a mapping is written when the kernel
- * likes, and what the kernel has cached it may still show for a moment after a cut.
+ * Creations, links, renames and removals are counted for their directory (of a rename: the new
+ * one), but rules see the path of the name itself. The kernel tries a failed buffered read a second
+ * time: give `fail read` a COUNT of 2 or more there. What is in a mapping is written when the
+ * kernel likes, and what the kernel has cached it may show for a moment after a cut. O_DSYNC is
+ * honoured; RWF_DSYNC of a direct write is not, since the kernel does not pass it on.
  *
  * Thread   one loop serves the kernel and the control socket, so there are no locks.
  */
@@ -305,7 +306,13 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
         return;
     }
     disk_write(n, bytes, fits, at);
-    fuse_reply_write(req, fits);
+    /* For buffered writes the kernel sends the sync of O_DSYNC itself. */
+    if ((fi->flags & O_DIRECT) && (fi->flags & O_DSYNC))
+        error = control_sync(OP_FSYNC, n);
+    if (error)
+        fuse_reply_err(req, error);
+    else
+        fuse_reply_write(req, fits);
 }
 
 static void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t at, off_t length,
@@ -441,8 +448,9 @@ static const struct fuse_lowlevel_ops fs_ops = {
 
 static int usage(void)
 {
-    fputs("usage: sekimori-faultfs BACKING_DIR MOUNTPOINT [--control PATH] [--dir-loss on|off]\n",
-          stderr);
+    (void)fputs(
+        "usage: sekimori-faultfs BACKING_DIR MOUNTPOINT [--control PATH] [--dir-loss on|off]\n",
+        stderr);
     return 2;
 }
 

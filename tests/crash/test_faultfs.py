@@ -3,7 +3,8 @@
 
     test_faultfs.py [PATH_OF_sekimori-faultfs] [NAME_OF_TEST...]
 
-Needs root and /dev/fuse; exit status 77 where there is none. The class Disk is also for the crash tests:
+Needs root and /dev/fuse; exit status 77 where there is none.
+The class Disk is also for the crash tests:
 
     with Disk(binary, backing) as d:
         ...start the daemon on d.at...
@@ -33,7 +34,8 @@ class Disk:
         self.at = tempfile.mkdtemp(prefix="faultfs.")
         self.control_path = self.at + ".control"
         self.process = subprocess.Popen(
-            [binary, backing, self.at, "--control", self.control_path, "--dir-loss", "on" if dir_loss else "off", "-f"])
+            [binary, backing, self.at, "-f", "--control", self.control_path,
+             "--dir-loss", "on" if dir_loss else "off"])
         try:
             self._connect()
         except BaseException:
@@ -77,7 +79,7 @@ class Disk:
     def close(self):
         if getattr(self, "control", None):
             self.control.close()
-        # Plain umount first: it writes back what is dirty in mappings. SIGTERM if somebody holds on.
+        # Plain umount first: it writes back dirty mappings. SIGTERM if somebody holds on.
         if subprocess.run(["umount", self.at], stderr=subprocess.DEVNULL, check=False).returncode:
             self.process.terminate()
         try:
@@ -85,7 +87,8 @@ class Disk:
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
-            subprocess.run(["umount", "-l", self.at], check=False)
+        if status:  # it did not come to unmount itself
+            subprocess.run(["umount", "-l", self.at], stderr=subprocess.DEVNULL, check=False)
         os.rmdir(self.at)
         if os.path.exists(self.control_path):
             os.unlink(self.control_path)
@@ -133,7 +136,7 @@ def expect_error(number, call, *args, **named):
     try:
         call(*args, **named)
     except OSError as e:
-        assert e.errno == number, f"{errno.errorcode.get(e.errno)} instead of {errno.errorcode[number]}"
+        assert e.errno == number, f"{e} instead of {errno.errorcode[number]}"
     else:
         raise AssertionError(f"no {errno.errorcode[number]}")
 
@@ -207,7 +210,8 @@ def test_cut_before_and_after_the_nth_sync(new_disk, backing):
             expect_error(errno.EIO, os.pwrite, fd, b"x", 0)
             expect_error(errno.EIO, os.fsync, fd)
             os.close(fd)
-        assert read_file(backing + "/f") == b"".join(bytes([i]) * SECTOR for i in range(want)), suffix
+        left = b"".join(bytes([i]) * SECTOR for i in range(want))
+        assert read_file(backing + "/f") == left, suffix
         os.unlink(backing + "/f")
 
 
@@ -236,12 +240,13 @@ def test_garble_and_mix_touch_unsynced_sectors_only(new_disk, backing):
                 fd = os.open(d.at + "/f", os.O_RDWR)
                 for i in range(8, 24):
                     os.pwrite(fd, new, i * SECTOR)
-                os.pwrite(fd, new[:100], 30 * SECTOR + 7)  # what stands around it in its sector is safe
+                os.pwrite(fd, new[:100], 30 * SECTOR + 7)  # the rest of its sector is safe
                 os.close(fd)
                 d.say(f"cut now {mode} {seed}")
             data = read_file(backing + "/f")
             assert len(data) == sectors * SECTOR
-            assert data[:8 * SECTOR] == old * 8 and data[24 * SECTOR:30 * SECTOR + 7] == (old * 7)[:6 * SECTOR + 7]
+            assert data[:8 * SECTOR] == old * 8
+            assert data[24 * SECTOR:30 * SECTOR + 7] == (old * 7)[:6 * SECTOR + 7]
             assert data[30 * SECTOR + 107:] == (old * 34)[107:]
             seen |= {sector_kind(data[i * SECTOR:(i + 1) * SECTOR], old, new) for i in range(8, 24)}
         assert seen == {"old", "new", "torn", "noise"}, (mode, seen)
@@ -261,16 +266,17 @@ def test_the_same_seed_gives_the_same_disk(new_disk, backing):
 
 
 def test_unsynced_truncate_and_append(new_disk, backing):
-    for mode, size in (("keep", 30), ("drop", 1000)):
-        write_file(backing + "/f", b"a" * 1000)
+    before = b"a" * 1000
+    after = b"a" * 10 + b"\0" * 10 + b"b" * 10
+    for mode, want in (("keep", after), ("drop", before)):
+        write_file(backing + "/f", before, flags=os.O_TRUNC)
         with new_disk() as d:
             os.truncate(d.at + "/f", 10)
             os.truncate(d.at + "/f", 20)
             write_file(d.at + "/f", b"b" * 10, sync=False, at=20)
-            assert read_file(d.at + "/f") == b"a" * 10 + b"\0" * 10 + b"b" * 10
+            assert read_file(d.at + "/f") == after
             d.say(f"cut now {mode} 1")
-        data = read_file(backing + "/f")
-        assert len(data) == size and (mode == "drop" or data == b"a" * 10 + b"\0" * 10 + b"b" * 10), mode
+        assert read_file(backing + "/f") == want, mode
 
 
 def test_fallocate_and_zero_filling(new_disk, backing):
@@ -338,8 +344,8 @@ def test_rename_is_all_or_nothing_across_directories(new_disk, backing):
 
 
 def test_current_file_pattern_of_rocksdb(new_disk, backing):
-    """Append, fsync, write a temporary CURRENT, fsync, rename, fsync the directory: whatever the cut,
-    CURRENT is whole and what it names is at least as new as the last switch that was acknowledged."""
+    """Append, fsync, write a temporary CURRENT, fsync, rename, fsync the directory: whatever the
+    cut, CURRENT is whole and names a file no older than the last acknowledged switch."""
     for at in range(1, 18):
         for loss in (False, True):
             shutil.rmtree(backing)
@@ -408,7 +414,8 @@ def test_failing_calls(new_disk, backing):
         for _ in range(3):
             expect_error(errno.ENOSPC, write_file, d.at + "/other", b"z")
         os.close(fd)
-        for wrong in ("fail nothing EIO 1", "fail write EWHAT 1", "cut 0 mix 1", "cut 1 mixed 1", "space x", "flip f", "what"):
+        for wrong in ("fail nothing EIO 1", "fail write EWHAT 1", "cut 0 mix 1", "cut 1 mixed 1",
+                      "space x", "flip f", "what"):
             try:
                 d.say(wrong)
                 raise AssertionError(wrong + " is taken")
@@ -431,7 +438,8 @@ def test_a_failed_fsync_cannot_be_retried(new_disk, backing):
         os.pwrite(fd, b"4" * 8, SECTOR)
         os.fsync(fd)
         d.say("fail clear")
-        assert os.pread(fd, 3 * SECTOR, 0) == b"2" * SECTOR + b"4" * 8 + b"2" * (SECTOR - 8) + b"3" * SECTOR
+        seen = b"2" * SECTOR + b"4" * 8 + b"2" * (SECTOR - 8) + b"3" * SECTOR
+        assert os.pread(fd, 3 * SECTOR, 0) == seen
         os.close(fd)
         d.say("cut now keep 1")
     assert read_file(backing + "/f") == b"1" * SECTOR + b"4" * 8 + bytes(SECTOR - 8) + b"3" * SECTOR
@@ -458,7 +466,7 @@ def test_space(new_disk, backing):
 
 
 def test_o_direct(new_disk, backing):
-    """Direct writes, buffered reads and mappings of one file agree, and direct writes can be cut."""
+    """Direct writes, buffered reads and mappings of one file agree; direct writes can be cut."""
     with new_disk() as d:
         direct = os.open(d.at + "/f", os.O_RDWR | os.O_CREAT | os.O_DIRECT)
         plain = os.open(d.at + "/f", os.O_RDWR)
@@ -487,6 +495,17 @@ def test_o_direct(new_disk, backing):
         d.say("cut now drop 1")
     data = read_file(backing + "/f")
     assert data[:6] == b"mapped" and data[4096:4101] == b"plain" and data[8192:8196] == b"CCCC"
+
+
+def test_o_dsync(new_disk, backing):
+    with new_disk() as d:
+        for flags in (os.O_DIRECT, 0):
+            fd = os.open(d.at + "/f", os.O_RDWR | os.O_CREAT | os.O_DSYNC | flags)
+            os.pwritev(fd, [aligned(b"d" * 4096)], 4096 if flags else 0)
+            os.close(fd)
+        assert d.counts()["syncs"] == 2
+        d.say("cut now drop 1")
+    assert read_file(backing + "/f") == b"d" * 8192
 
 
 def test_flip(new_disk, backing):
@@ -559,8 +578,8 @@ def sqlite_rows(path):
 
 
 def sqlite_sweep(new_disk, backing, synchronous, journal, dir_loss, step):
-    """Cut at every `step`-th sync until a run ends untouched: each acknowledged transaction is there,
-    whole, and at most the one in flight besides."""
+    """Cut at every `step`-th sync until a run ends untouched: each acknowledged transaction is
+    there, whole, and at most the one in flight besides."""
     at = 1
     while True:
         shutil.rmtree(backing)
@@ -573,7 +592,7 @@ def sqlite_sweep(new_disk, backing, synchronous, journal, dir_loss, step):
             done = sqlite_run(d.at + "/db", synchronous, journal)
             cut = d.counts()["power"] == "off"
         rows = sqlite_rows(backing + "/db")
-        assert [r[0] for r in rows] == list(range(len(rows))) and all(r[1:] == (4, 3000) for r in rows), (at, rows)
+        assert rows == [(i, 4, 3000) for i in range(len(rows))], (at, rows)
         assert len(rows) in (done, done + 1), (at, done, rows)
         if not cut:
             assert done == 20 and at > 20, (at, done)
@@ -605,7 +624,8 @@ def test_sqlite_without_syncs_does_lose(new_disk, backing):
 
 
 def run(test, binary):
-    top = tempfile.mkdtemp(prefix="faultfs-test.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    top = tempfile.mkdtemp(prefix="faultfs-test.", dir=memory)
     backing = top + "/backing"
     os.mkdir(backing)
     disks = []
