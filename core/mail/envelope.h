@@ -107,6 +107,18 @@ NODISCARD struct message *message_decode(uint64_t id, struct str payload);
 void message_encode_states(const struct message *m, struct buffer *out);
 NODISCARD bool message_decode_states(struct message *m, struct str payload);
 
+/* The states alone, as storage works with them; the same layout. */
+struct recipient_state {
+    enum stage stage;
+    uint32_t flags, attempts, revision;
+    uint64_t due_ms;
+};
+struct recipient_state recipient_state(const struct recipient *r);
+void states_encode(const struct recipient_state *s, uint32_t count, struct buffer *out);
+NODISCARD bool states_count(struct str payload, uint32_t *count);
+NODISCARD bool states_decode(struct str payload, struct recipient_state *s, uint32_t count);
+uint64_t states_due_ms(const struct recipient_state *s, uint32_t count);
+
 /* Earliest due of the recipients that stand in the due index; UINT64_MAX when none does. */
 uint64_t message_due_ms(const struct message *m);
 bool message_is_final(const struct message *m);
