@@ -15,9 +15,9 @@ void bench_die(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
+    (void)fprintf(stderr, "%s: ", program_invocation_short_name);
+    (void)vfprintf(stderr, format, list);
+    (void)fputc('\n', stderr);
     va_end(list);
     _exit(2); /* other threads may be running: no atexit handlers */
 }
@@ -169,7 +169,7 @@ void bench_bytes_print(struct bench_bytes *b, const char *format, ...)
         bench_die("cannot format");
     if ((size_t)need >= b->capacity - b->end) {
         bytes_reserve(b, (size_t)need + 1);
-        vsnprintf(b->data + b->end, b->capacity - b->end, format, again);
+        (void)vsnprintf(b->data + b->end, b->capacity - b->end, format, again);
     }
     b->end += (size_t)need;
     va_end(again);

@@ -30,7 +30,7 @@ static X509 *certificate_new(EVP_PKEY *key, const char *name)
     X509 *certificate = X509_new();
     X509_NAME *subject = X509_NAME_new();
     char alternative[300];
-    snprintf(alternative, sizeof alternative, "DNS:%s", name);
+    (void)snprintf(alternative, sizeof alternative, "DNS:%s", name);
     X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, alternative);
     if (!certificate || !subject || !names ||
         !X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1,

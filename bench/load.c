@@ -196,7 +196,7 @@ static void auth_prepare(struct load_run *run)
     memcpy(plain + 1, auth, bytes); /* NUL user NUL pass */
     plain[1 + (colon - auth)] = '\0';
     EVP_EncodeBlock(coded, plain, (int)bytes + 1);
-    snprintf(run->auth_command, sizeof run->auth_command, "AUTH PLAIN %s\r\n", coded);
+    (void)snprintf(run->auth_command, sizeof run->auth_command, "AUTH PLAIN %s\r\n", coded);
 }
 
 static void run_prepare(struct load_run *run)
@@ -222,7 +222,7 @@ int main(int argc, char **argv)
 {
     static struct load_run run;
     load_options_parse(&run.options, argc, argv);
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     bench_raise_file_limit();
     run_prepare(&run);
 

@@ -25,7 +25,7 @@ static void add_date(struct bench_bytes *t)
     struct tm utc;
     char text[64];
     gmtime_r(&now, &utc);
-    strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S +0000", &utc);
+    (void)strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S +0000", &utc);
     bench_bytes_print(t, "Date: %s\r\n", text);
 }
 

@@ -159,7 +159,8 @@ static void take_option(struct load_options *o, int id, const char *text)
 {
     switch (id) {
     case ID_HELP:
-        fputs(usage, stdout);
+        (void)fputs(usage, stdout);
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet */
         exit(0);
     case ID_TO:
         o->to = text;
@@ -213,8 +214,8 @@ static void check(struct load_options *o)
     if (o->threads > o->connections)
         bench_die("fewer connections than threads");
     if (!o->token_prefix) {
-        snprintf(prefix, sizeof prefix, "t%llx%x", (unsigned long long)bench_wall_us() / 1000,
-                 (unsigned)getpid() & 0xfff);
+        (void)snprintf(prefix, sizeof prefix, "t%llx%x", (unsigned long long)bench_wall_us() / 1000,
+                       (unsigned)getpid() & 0xfff);
         o->token_prefix = prefix;
     }
     size_t bytes = strlen(o->token_prefix);
@@ -244,9 +245,10 @@ void load_options_parse(struct load_options *o, int argc, char **argv)
         .seed = 1,
     };
     int index = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet */
     for (int id; (id = getopt_long(argc, argv, "", options, &index)) != -1;) {
         if (id == '?')
-            exit(2);
+            bench_die("see --help");
         if (!take_number(o, id, options[index].name, optarg))
             take_option(o, id, optarg);
     }

@@ -45,7 +45,7 @@ static void add_counts(struct load_counts *sum, const struct load_counts *c)
     bench_hist_merge(&sum->handshake, &c->handshake);
     add_seconds(sum, c);
     if (c->tls_version[0])
-        snprintf(sum->tls_version, sizeof sum->tls_version, "%s", c->tls_version);
+        (void)snprintf(sum->tls_version, sizeof sum->tls_version, "%s", c->tls_version);
 }
 
 static void add_up(struct totals *t, const struct load_run *run, const struct load_worker *workers)
@@ -85,42 +85,44 @@ static void text_hist(FILE *f, const char *name, const struct bench_hist *h)
 {
     if (!h->count)
         return;
-    fprintf(f, "%-18s us: min %.0f mean %.0f", name, (double)h->min_ns / 1e3,
-            bench_hist_mean_ns(h) / 1e3);
+    (void)fprintf(f, "%-18s us: min %.0f mean %.0f", name, (double)h->min_ns / 1e3,
+                  bench_hist_mean_ns(h) / 1e3);
     for (size_t i = 0; i < COUNTOF(quantiles); i++)
-        fprintf(f, " %s %.0f", quantiles[i].name,
-                (double)bench_hist_quantile_ns(h, quantiles[i].share) / 1e3);
-    fprintf(f, " max %.0f\n", (double)h->max_ns / 1e3);
+        (void)fprintf(f, " %s %.0f", quantiles[i].name,
+                      (double)bench_hist_quantile_ns(h, quantiles[i].share) / 1e3);
+    (void)fprintf(f, " max %.0f\n", (double)h->max_ns / 1e3);
 }
 
 static void report_text(FILE *f, const struct load_run *run, const struct totals *t)
 {
     const struct load_options *o = &run->options;
     const struct load_counts *c = &t->counts;
-    fprintf(f, "%s, %u connections, %u threads, %s loop, tls %s\n", o->to, o->connections,
-            o->threads, o->rate > 0 ? "open" : "closed", c->tls_version[0] ? c->tls_version : "no");
-    fprintf(f,
-            "acked %" PRIu64 " failed %" PRIu64 " unknown %" PRIu64 " unsent %" PRIu64
-            " (warm-up %" PRIu64 ") in %.3f s\n",
-            c->acked, c->failed, c->unknown, t->unsent, c->warmup_messages, t->seconds);
-    fprintf(f, "rate %.1f messages/s, %.2f MB/s\n", per_second((double)c->acked, t->seconds),
-            per_second((double)c->bytes, t->seconds) / 1e6);
+    (void)fprintf(f, "%s, %u connections, %u threads, %s loop, tls %s\n", o->to, o->connections,
+                  o->threads, o->rate > 0 ? "open" : "closed",
+                  c->tls_version[0] ? c->tls_version : "no");
+    (void)fprintf(f,
+                  "acked %" PRIu64 " failed %" PRIu64 " unknown %" PRIu64 " unsent %" PRIu64
+                  " (warm-up %" PRIu64 ") in %.3f s\n",
+                  c->acked, c->failed, c->unknown, t->unsent, c->warmup_messages, t->seconds);
+    (void)fprintf(f, "rate %.1f messages/s, %.2f MB/s\n", per_second((double)c->acked, t->seconds),
+                  per_second((double)c->bytes, t->seconds) / 1e6);
     text_hist(f, "dot to 250", &c->dot);
     text_hist(f, "transaction", &c->transaction);
     text_hist(f, "start behind time", &c->lateness);
     text_hist(f, "connect", &c->connect);
     text_hist(f, "tls handshake", &c->handshake);
-    fprintf(f,
-            "connections opened %" PRIu64 " lost %" PRIu64 " failed %" PRIu64
-            "; tls handshakes %" PRIu64 " (%.1f/s)\n",
-            c->connections_opened, c->connections_lost, c->connect_failures, c->tls_handshakes,
-            per_second((double)c->tls_handshakes, t->elapsed_s));
-    fprintf(f,
-            "replies 4xx %" PRIu64 " 5xx %" PRIu64 "; generator %.2f cpu s, %.0f %% of a core "
-            "per thread\n",
-            c->replies_4xx, c->replies_5xx, t->cpu_s, t->cpu_share * 100);
-    if (t->cpu_share > 0.8)
-        fprintf(f, "WARNING: the generator is saturated; this measures it, not the server\n");
+    (void)fprintf(f,
+                  "connections opened %" PRIu64 " lost %" PRIu64 " failed %" PRIu64
+                  "; tls handshakes %" PRIu64 " (%.1f/s)\n",
+                  c->connections_opened, c->connections_lost, c->connect_failures,
+                  c->tls_handshakes, per_second((double)c->tls_handshakes, t->elapsed_s));
+    (void)fprintf(f,
+                  "replies 4xx %" PRIu64 " 5xx %" PRIu64
+                  "; generator %.2f cpu s, %.0f %% of a core "
+                  "per thread\n",
+                  c->replies_4xx, c->replies_5xx, t->cpu_s, t->cpu_share * 100);
+    if (t->cpu_share > 0.8 && t->elapsed_s > 1)
+        (void)fprintf(f, "WARNING: the generator is saturated; this measures it, not the server\n");
 }
 
 static void json_hist(const char *name, const struct bench_hist *h, const char *after)

@@ -83,7 +83,7 @@ static void on_handshake(struct load_session *s)
     s->progress_ns = bench_now_ns();
     bench_hist_add(&c->handshake, s->progress_ns - s->opened_ns);
     if (!c->tls_handshakes++)
-        snprintf(c->tls_version, sizeof c->tls_version, "%s", SSL_get_version(s->conn.ssl));
+        (void)snprintf(c->tls_version, sizeof c->tls_version, "%s", SSL_get_version(s->conn.ssl));
     s->state = LOAD_BANNER;
     if (s->worker->run->options.tls == LOAD_TLS_STARTTLS)
         load_smtp_hello(s);
@@ -126,28 +126,35 @@ void load_session_flush(struct load_session *s)
     bench_conn_want(&s->conn, EPOLLIN);
 }
 
+static void keep_partial(struct load_session *s, const char *p, size_t bytes)
+{
+    size_t room = sizeof s->line - s->line_bytes;
+    bytes = bytes < room ? bytes : room;
+    memcpy(s->line + s->line_bytes, p, bytes);
+    s->line_bytes += bytes;
+}
+
 /* Hands whole lines to SMTP; keeps a partial one. */
 static void on_bytes(struct load_session *s, const char *p, size_t bytes)
 {
     const char *end = p + bytes;
-    int fd = s->conn.fd;
     while (p < end) {
         const char *lf = memchr(p, '\n', (size_t)(end - p));
-        size_t n = lf ? (size_t)(lf - p) : (size_t)(end - p);
-        if (!lf || s->line_bytes) {
-            size_t room = sizeof s->line - s->line_bytes;
-            memcpy(s->line + s->line_bytes, p, n < room ? n : room);
-            s->line_bytes += n < room ? n : room;
-        }
-        if (!lf)
+        if (!lf) {
+            keep_partial(s, p, (size_t)(end - p));
             return;
-        bool was_partial = s->line_bytes > 0;
-        const char *line = was_partial ? s->line : p;
-        size_t line_bytes = was_partial ? s->line_bytes : n;
-        s->line_bytes = 0;
+        }
+        const char *line = p;
+        size_t line_bytes = (size_t)(lf - p);
+        if (s->line_bytes) {
+            keep_partial(s, p, line_bytes);
+            line = s->line;
+            line_bytes = s->line_bytes;
+            s->line_bytes = 0;
+        }
         load_smtp_line(s, line, line_bytes);
-        if (s->conn.fd != fd || s->state == LOAD_HANDSHAKE || s->state == LOAD_CONNECT)
-            return; /* a new connection, or none, or another language */
+        if (s->conn.fd < 0 || s->state == LOAD_HANDSHAKE)
+            return; /* over, or in another language from here */
         p = lf + 1;
     }
 }

@@ -47,13 +47,14 @@ static void conclude(struct load_session *s, unsigned code)
     char detail[32];
     if (acked) {
         uint64_t us = bench_wall_us();
-        snprintf(detail, sizeof detail, " %" PRIu64 ".%06" PRIu64, us / 1000000, us % 1000000);
+        (void)snprintf(detail, sizeof detail, " %" PRIu64 ".%06" PRIu64, us / 1000000,
+                       us % 1000000);
         ledger(s, "acked", detail);
         count_ack(c, w->run, now_ns);
     } else if (sent && code == CODE_NONE) {
         ledger(s, "unknown", "");
     } else {
-        snprintf(detail, sizeof detail, " %03u", s->failed_code ? s->failed_code : code);
+        (void)snprintf(detail, sizeof detail, " %03u", s->failed_code ? s->failed_code : code);
         ledger(s, "failed", detail);
     }
     if (!measured) {
@@ -91,11 +92,10 @@ void load_smtp_ready(struct load_session *s)
     struct load_worker *w = s->worker;
     uint64_t now_ns = bench_now_ns(), number;
     s->state = LOAD_IDLE;
-    if (s->sent_count >= w->run->options.per_connection || load_is_over(w, now_ns))
-        load_smtp_quit(s);
-    else if (w->run->options.rate > 0)
+    bool is_enough = s->sent_count >= w->run->options.per_connection || load_is_over(w, now_ns);
+    if (!is_enough && w->run->options.rate > 0)
         bench_lapse_start(&w->idle, &s->lapse, now_ns); /* the worker hands out what is due */
-    else if (load_claim(w, now_ns, &number))
+    else if (!is_enough && load_claim(w, now_ns, &number))
         load_smtp_begin(s, number, now_ns);
     else
         load_smtp_quit(s);
@@ -150,8 +150,8 @@ void load_smtp_begin(struct load_session *s, uint64_t number, uint64_t due_ns)
     s->rcpts_answered = s->rcpts_accepted = s->failed_code = 0;
     s->due_ns = due_ns;
     s->progress_ns = bench_now_ns();
-    snprintf(s->token, sizeof s->token, "%s-%0*" PRIu64, o->token_prefix, LOAD_TOKEN_DIGITS,
-             number);
+    (void)snprintf(s->token, sizeof s->token, "%s-%0*" PRIu64, o->token_prefix, LOAD_TOKEN_DIGITS,
+                   number);
     s->sent_count++;
     s->state = LOAD_ENVELOPE;
     s->step = s->needs_rset ? LOAD_STEP_RSET : LOAD_STEP_MAIL;

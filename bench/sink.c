@@ -56,7 +56,7 @@ static void announce(int fd, struct bench_endpoint *at)
         inet_ntop(AF_INET, &a->sin_addr, host, sizeof host);
         printf("listening %s:%u\n", host, port);
     }
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 static void accept_all(struct sink_worker *w)
@@ -189,16 +189,17 @@ static void summary(const struct sink_run *run, const struct sink_worker *worker
            sum.refused_connections, sum.tls_handshakes);
     printf(",\"elapsed_seconds\":%.3f,\"cpu_seconds\":%.3f}\n",
            (double)(bench_now_ns() - start_ns) / 1e9, bench_cpu_s());
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 /* A second run in the same directory must not overwrite the first. */
 static uint64_t highest_file(int directory)
 {
     uint64_t highest = 0;
-    DIR *d = fdopendir(dup(directory));
+    DIR *d = fdopendir(fcntl(directory, F_DUPFD_CLOEXEC, 0));
     if (!d)
         return 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet */
     for (struct dirent *entry; (entry = readdir(d));) {
         uint64_t n = strtoull(entry->d_name, NULL, 10);
         highest = n > highest ? n : highest;
@@ -237,7 +238,7 @@ int main(int argc, char **argv)
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
     pthread_sigmask(SIG_BLOCK, &wanted, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     bench_raise_file_limit();
 
     run_prepare(&run);

@@ -1,4 +1,4 @@
-/* sink.h -- the parts of sekimori-sink: an SMTP server that swallows mail, slowly or rudely if told.
+/* sink.h -- the parts of sekimori-sink: an SMTP server that swallows mail, rudely if told.
  *
  *   sink.c          threads, their loops, the summary
  *   sink_options.c  the command line
@@ -7,8 +7,8 @@
  *   sink_data.c     the end-of-data automaton
  *   sink_store.c    what is kept of a message: ledger lines and content files
  *
- * Thread   a worker and its sessions belong to one thread; `struct sink_run` is shared and read-only
- *          but for its atomics.
+ * Thread   a worker and its sessions belong to one thread; `struct sink_run` is shared, and
+ *          read-only but for its atomics.
  */
 #ifndef BENCH_SINK_H
 #define BENCH_SINK_H

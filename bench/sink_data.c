@@ -9,34 +9,41 @@ enum {
 static const char withheld_cr[] = "\r";
 static const char token_name[] = "x-token:";
 
+/* One character of a line that may yet be ours. False: look at it again, as of a skipped line. */
+static bool token_step(struct sink_token *t, char c)
+{
+    if (t->in_value) {
+        if (c == '\r' || c == '\n')
+            t->header_over = true; /* found: no need to look on */
+        else if (c > ' ' && t->bytes < SINK_TOKEN_BYTES_MAX)
+            t->text[t->bytes++] = c;
+        return true;
+    }
+    if (t->column == 0 && (c == '\r' || c == '\n')) {
+        t->header_over = c == '\n'; /* an empty line */
+        return true;
+    }
+    if (c == token_name[t->column] || (c | 0x20) == token_name[t->column]) {
+        t->in_value = token_name[++t->column] == '\0';
+        return true;
+    }
+    t->column = SKIP;
+    return false;
+}
+
 static void token_feed(struct sink_token *t, const char *p, size_t bytes)
 {
     const char *end = p + bytes;
     while (p < end && !t->header_over) {
-        if (t->column == SKIP && !t->in_value) { /* to the next line */
-            const char *lf = memchr(p, '\n', (size_t)(end - p));
-            if (!lf)
-                return;
-            t->column = 0;
-            p = lf + 1;
+        if (t->column != SKIP) {
+            p += token_step(t, *p);
             continue;
         }
-        char c = *p++;
-        if (t->in_value) {
-            if (c == '\r' || c == '\n')
-                t->header_over = true; /* found: no need to look on */
-            else if (c > ' ' && t->bytes < SINK_TOKEN_BYTES_MAX)
-                t->text[t->bytes++] = c;
-        } else if (t->column == 0 && c == '\n') {
-            t->header_over = true;
-        } else if (t->column == 0 && c == '\r') {
-            continue; /* an empty line if LF follows; harmless if not */
-        } else if ((c | 0x20) == token_name[t->column] || c == token_name[t->column]) {
-            t->in_value = token_name[++t->column] == '\0';
-        } else {
-            t->column = SKIP;
-            p -= c == '\n'; /* so that the line ends */
-        }
+        const char *lf = memchr(p, '\n', (size_t)(end - p));
+        if (!lf)
+            return;
+        t->column = 0;
+        p = lf + 1;
     }
 }
 
@@ -59,6 +66,23 @@ static void give(struct sink_data *d, const char *from, const char *to, sink_dat
     take(owner, from, (size_t)(to - from));
 }
 
+/* Where we are after CR and then `c`; a `c` that is neither CR nor LF is not used up by this. */
+static enum sink_data_at after_cr(char c)
+{
+    if (c == '\n')
+        return SINK_AT_LINE_START;
+    return c == '\r' ? SINK_AT_CR : SINK_AT_MIDDLE;
+}
+
+static const char *skip_to_cr(struct sink_data *d, const char *p, const char *end)
+{
+    const char *cr = memchr(p, '\r', (size_t)(end - p));
+    if (!cr)
+        return end;
+    d->at = SINK_AT_CR;
+    return cr + 1;
+}
+
 size_t sink_data_feed(struct sink_data *d, const char *in, size_t bytes, bool *done,
                       sink_data_fn *take, void *owner)
 {
@@ -68,31 +92,23 @@ size_t sink_data_feed(struct sink_data *d, const char *in, size_t bytes, bool *d
         char c = *p;
         switch (d->at) {
         case SINK_AT_LINE_START:
-            if (c == '.') {
-                give(d, from, p, take, owner);
-                from = ++p;
-                d->at = SINK_AT_DOT;
+            d->at = c == '.' ? SINK_AT_DOT : SINK_AT_MIDDLE;
+            if (c != '.')
                 break;
-            }
-            d->at = SINK_AT_MIDDLE;
+            give(d, from, p, take, owner);
+            from = ++p;
             break;
         case SINK_AT_MIDDLE:
-            p = memchr(p, '\r', (size_t)(end - p));
-            if (p)
-                d->at = SINK_AT_CR;
-            p = p ? p + 1 : end;
+            p = skip_to_cr(d, p, end);
             break;
         case SINK_AT_CR:
-            p += c == '\n' || c == '\r';
-            d->at = c == '\n' ? SINK_AT_LINE_START : c == '\r' ? SINK_AT_CR : SINK_AT_MIDDLE;
+            d->at = after_cr(c);
+            p += d->at != SINK_AT_MIDDLE;
             break;
         case SINK_AT_DOT:
-            if (c == '\r') { /* withheld until we know whether it is the end */
-                from = ++p;
-                d->at = SINK_AT_DOT_CR;
-                break;
-            }
-            d->at = SINK_AT_MIDDLE;
+            d->at = c == '\r' ? SINK_AT_DOT_CR : SINK_AT_MIDDLE;
+            if (c == '\r')
+                from = ++p; /* withheld until we know whether it is the end */
             break;
         case SINK_AT_DOT_CR:
             if (c == '\n') {

@@ -1,7 +1,7 @@
 /* sink_data.h -- where a message ends: at CRLF . CRLF and nowhere else.
  *
- * Bytes in, content out. A bare LF or CR is content, `LF . LF` and `CRLF . LF` are content: the sink
- * must show what a sender really sent. A dot that begins a line is removed (RFC 5321, 4.5.2).
+ * Bytes in, content out. A bare LF or CR is content, `LF . LF` and `CRLF . LF` are content: the
+ * sink must show what a sender really sent. A dot that begins a line is removed (RFC 5321, 4.5.2).
  *
  * Thread   one.
  * Cost     one memchr() per line.

@@ -142,7 +142,8 @@ static void take_option(struct sink_options *o, int id, const char *name, const 
 {
     switch (id) {
     case ID_HELP:
-        fputs(usage, stdout);
+        (void)fputs(usage, stdout);
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet */
         exit(0);
     case ID_LISTEN:
         o->listen = text;
@@ -192,9 +193,10 @@ void sink_options_parse(struct sink_options *o, int argc, char **argv)
                                .threads = 1,
                                .seed = 1};
     int index = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet */
     for (int id; (id = getopt_long(argc, argv, "", options, &index)) != -1;) {
         if (id == '?')
-            exit(2);
+            bench_die("see --help");
         take_option(o, id, options[index].name, optarg);
     }
     if (optind < argc)

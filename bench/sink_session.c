@@ -257,7 +257,7 @@ static void name_peer(char text[static 64], const struct sockaddr *peer)
             ? (const void *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr
             : &((const struct sockaddr_in *)(const void *)peer)->sin_addr;
     if (!inet_ntop(peer->sa_family, address, text, 64))
-        snprintf(text, 64, "-");
+        (void)snprintf(text, 64, "-");
 }
 
 void sink_session_open(struct sink_worker *w, int fd, const struct sockaddr *peer)

@@ -9,12 +9,13 @@
 
 enum {
     SHA256_BYTES = 32,
-    NAME_BYTES = 48
+    HEX_BYTES = 2 * SHA256_BYTES,
+    NAME_BYTES = 48,
 };
 
 static void partial_name(const struct sink_session *s, char name[NAME_BYTES])
 {
-    snprintf(name, NAME_BYTES, ".partial-%" PRIu64, s->number);
+    (void)snprintf(name, NAME_BYTES, ".partial-%" PRIu64, s->number);
 }
 
 void sink_store_begin(struct sink_session *s)
@@ -47,13 +48,13 @@ void sink_store_add(struct sink_session *s, const char *content, size_t bytes)
 static void ledger_lines(struct sink_session *s, const char *verdict, unsigned code)
 {
     unsigned char digest[SHA256_BYTES];
-    char hex[2 * SHA256_BYTES + 1];
+    char hex[HEX_BYTES + 1];
     EVP_DigestFinal_ex(s->hash, digest, NULL);
     for (size_t i = 0; i < SHA256_BYTES; i++) {
         hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
     }
-    hex[2 * SHA256_BYTES] = '\0';
+    hex[HEX_BYTES] = '\0';
 
     const struct sink_token *token = &s->data.token;
     uint64_t now_us = bench_wall_us();
@@ -85,8 +86,8 @@ static void content_keep(struct sink_session *s, const char *verdict)
     uint64_t sequence = atomic_fetch_add(&run->files, 1) + 1;
     char partial[NAME_BYTES], name[NAME_BYTES], sidecar[NAME_BYTES];
     partial_name(s, partial);
-    snprintf(name, sizeof name, "%08" PRIu64, sequence);
-    snprintf(sidecar, sizeof sidecar, "%08" PRIu64 ".envelope", sequence);
+    (void)snprintf(name, sizeof name, "%08" PRIu64, sequence);
+    (void)snprintf(sidecar, sizeof sidecar, "%08" PRIu64 ".envelope", sequence);
 
     struct bench_bytes text = {0};
     bench_bytes_print(&text, "VERDICT %s\nPEER %s\nEHLO %s\nTLS %s\n", verdict, s->peer, s->helo,

@@ -5,18 +5,22 @@
 #include <string.h>
 #include <strings.h>
 
+enum {
+    LINE_BYTES = 510, /* of a reply, without CRLF */
+};
+
 void sink_say(struct sink_session *s, const char *format, ...)
 {
-    char line[512];
+    char line[LINE_BYTES + 2];
     va_list list;
     va_start(list, format);
-    int n = vsnprintf(line, sizeof line - 2, format, list);
+    int n = vsnprintf(line, LINE_BYTES, format, list);
     va_end(list);
     size_t bytes = n < 0 ? 0 : (size_t)n;
-    if (bytes > sizeof line - 3)
-        bytes = sizeof line - 3;
-    memcpy(line + bytes, "\r\n", 2);
-    bench_bytes_append(&s->out, line, bytes + 2);
+    bytes = bytes < LINE_BYTES ? bytes : LINE_BYTES - 1;
+    line[bytes++] = '\r';
+    line[bytes++] = '\n';
+    bench_bytes_append(&s->out, line, bytes);
 }
 
 void sink_greet(struct sink_session *s)
@@ -59,7 +63,7 @@ static void reject(struct sink_session *s, unsigned code, const char *detail)
 static void on_ehlo(struct sink_session *s, const char *args)
 {
     const struct sink_options *o = &s->worker->run->options;
-    snprintf(s->helo, sizeof s->helo, "%s", args);
+    (void)snprintf(s->helo, sizeof s->helo, "%s", args);
     sink_forget(s);
     sink_say(s, "250-%s", o->name);
     sink_say(s, "250-PIPELINING");
@@ -76,7 +80,7 @@ static void on_ehlo(struct sink_session *s, const char *args)
 
 static void on_helo(struct sink_session *s, const char *args)
 {
-    snprintf(s->helo, sizeof s->helo, "%s", args);
+    (void)snprintf(s->helo, sizeof s->helo, "%s", args);
     sink_forget(s);
     sink_say(s, "250 %s", s->worker->run->options.name);
 }
