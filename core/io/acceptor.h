@@ -23,18 +23,26 @@ struct acceptor {
     void *owner;
     uint32_t tag;             /* the owner's: which listener */
     bool stopped, retry;
-    uint64_t retry_ms;
+    uint64_t retry_ms, pauses;
 };
 
 void acceptor_start(struct acceptor *a, struct loop *l, int listen_fd,
                     void (*accepted)(struct acceptor *a, int fd), void *owner, uint32_t tag);
 void acceptor_tick(struct acceptor *a, uint64_t now_ms); /* start again after a pause */
-void acceptor_stop(struct acceptor *a);                  /* closes the socket */
 
-/* "192.0.2.1" or "2001:db8::1" of a peer, and its port. */
+/* Close the socket. It is done, and the acceptor may be freed, when acceptor_stopped(). */
+void acceptor_stop(struct acceptor *a);
+
+static inline bool acceptor_stopped(const struct acceptor *a)
+{
+    return a->fd < 0;
+}
+
+/* "192.0.2.1" (also of ::ffff:192.0.2.1) or "2001:db8::1", without the port. */
 struct address_text {
     char at[64];
 };
 struct address_text address_text(const struct sockaddr *a);
+uint16_t address_port(const struct sockaddr *a);
 
 #endif

@@ -1,13 +1,19 @@
 /* loop.h -- one io_uring for one thread; the door to liburing.
  *
  * Operations are embedded in the objects that wait for them. A call here only prepares; nothing runs
- * from inside it. loop_turn() submits, waits, reaps, and then calls done() of what completed.
+ * from inside it. loop_turn() runs what was deferred, submits, waits, reaps, calls done() of what
+ * completed and due() of the timers.
  *
- * Thread   the one that called loop_open() (SINGLE_ISSUER, DEFER_TASKRUN where the kernel has them).
+ * Thread   one. loop_open() and preparing may be done by the thread that builds the program; the
+ *          first loop_turn() binds the loop to its thread (SINGLE_ISSUER, DEFER_TASKRUN where the
+ *          kernel has it).
  * Memory   an op with `in_flight` may still be written by the kernel: neither move nor free it or
  *          the bytes it names. Multishot ops stay in flight until a completion without IO_MORE.
- * Errors   results are negative errno in `result`, as the kernel gives them. loop_open() says what is
- *          missing (kernel too old, io_uring disabled, memlock or file limits) in words.
+ *          Every op starts zeroed, with done and owner set.
+ * Cost     a turn is one system call, whatever it prepares and completes.
+ * Errors   results are negative errno in `result`, as the kernel gives them; -ENOBUFS of a receive is
+ *          not told: it starts again when buffers come back. loop_open() says what is missing (kernel
+ *          too old, io_uring disabled, memlock or file limits) in words.
  */
 #ifndef CORE_IO_LOOP_H
 #define CORE_IO_LOOP_H
@@ -15,6 +21,7 @@
 #include "core/base/buffer.h"
 #include "core/base/list.h"
 #include "core/base/ring.h"
+#include "core/io/timers.h"
 
 #include <sys/socket.h>
 
@@ -24,6 +31,15 @@ struct op {
     int32_t result;
     uint32_t flags;              /* of the completion */
     bool in_flight;
+    bool once, hungry, cancelled; /* from here on the loop's: what a receive needs to start again */
+    int fd;
+    struct list starved;
+};
+
+/* Something to do at the start of the next turn, before it submits. */
+struct task {
+    struct list link;
+    void (*run)(struct task *t);
 };
 
 /* Bytes of a completed receive: in a buffer of the loop; give it back with loop_buffer_return(). */
@@ -42,13 +58,24 @@ void loop_close(struct loop **l);
 void loop_turn(struct loop *l, uint64_t wait_ms);
 uint64_t loop_now_ms(const struct loop *l); /* monotonic, read once a turn */
 
+/* Run the task in the next turn; once, however often it is asked for. */
+void loop_defer(struct loop *l, struct task *t);
+void loop_undefer(struct loop *l, struct task *t);
+
+void loop_timer_start(struct loop *l, struct timer *t, uint64_t from_now_ms);
+void loop_timer_stop(struct loop *l, struct timer *t);
+
+/* A buffer for one callback's use: who takes it clears it. */
+struct buffer *loop_scratch(struct loop *l);
+
 /* Wake loop_turn() when the port is woken. The loop does the drowse/awake protocol: before it waits it
  * marks the port asleep and asks `idle(owner)`, which must look at every ring once more and say
  * whether there is nothing to do. */
 void loop_watch_port(struct loop *l, struct port *p, bool (*idle)(void *owner), void *owner);
 
 void loop_accept(struct loop *l, struct op *op, int listen_fd);              /* multishot */
-void loop_receive(struct loop *l, struct op *op, int fd);                    /* multishot, own buffers */
+void loop_receive(struct loop *l, struct op *op, int fd);      /* multishot, into buffers of the loop */
+void loop_receive_once(struct loop *l, struct op *op, int fd); /* at most one buffer's worth */
 NODISCARD bool loop_received(struct loop *l, const struct op *op, struct received *out);
 void loop_buffer_return(struct loop *l, const struct received *r);
 void loop_send(struct loop *l, struct op *op, int fd, const char *at, size_t len);

@@ -1,0 +1,167 @@
+#include "core/io/acceptor.h"
+
+#include "core/base/base.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 4096,
+    PAUSE_MS = 100,
+};
+
+bool acceptor_parse(struct str text, struct sockaddr_storage *out, socklen_t *len)
+{
+    memset(out, 0, sizeof *out);
+    struct str host = text;
+    bool six = str_starts(text, STR("["));
+    size_t end = six ? str_find_str(text, STR("]:")) : str_find(text, ':');
+    if (end == SIZE_MAX)
+        return false;
+    host = six ? str_from(text.at + 1, end - 1) : str_head(text, end);
+    uint64_t port;
+    char host_text[INET6_ADDRSTRLEN];
+    if (!str_number(str_skip(text, end + (six ? 2 : 1)), UINT16_MAX, &port) ||
+        host.len >= sizeof host_text)
+        return false;
+    memcpy(host_text, host.at, host.len);
+    host_text[host.len] = '\0';
+    if (memchr(host_text, '\0', host.len))
+        return false;
+    if (six) {
+        struct sockaddr_in6 *a = (struct sockaddr_in6 *)out;
+        a->sin6_family = AF_INET6;
+        a->sin6_port = htons((uint16_t)port);
+        *len = sizeof *a;
+        return inet_pton(AF_INET6, host_text, &a->sin6_addr) == 1;
+    }
+    struct sockaddr_in *a = (struct sockaddr_in *)out;
+    a->sin_family = AF_INET;
+    a->sin_port = htons((uint16_t)port);
+    *len = sizeof *a;
+    return inet_pton(AF_INET, host_text, &a->sin_addr) == 1;
+}
+
+static int set_up(int fd, const struct sockaddr *address, socklen_t len, uint16_t *out_port)
+{
+    const int one = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0)
+        return -errno;
+    /* so that 0.0.0.0 and [::] of one port can both be listened on */
+    if (address->sa_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) < 0)
+        return -errno;
+    if (bind(fd, address, len) < 0 || listen(fd, BACKLOG) < 0)
+        return -errno;
+    struct sockaddr_storage bound;
+    socklen_t bound_len = sizeof bound;
+    if (getsockname(fd, (struct sockaddr *)&bound, &bound_len) < 0)
+        return -errno;
+    if (out_port)
+        *out_port = address_port((const struct sockaddr *)&bound);
+    return fd;
+}
+
+int acceptor_listen(const struct sockaddr *address, socklen_t len, uint16_t *out_port)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int result = set_up(fd, address, len, out_port);
+    if (result < 0)
+        (void)close(fd);
+    return result;
+}
+
+static void leave(struct acceptor *a)
+{
+    if (a->fd >= 0)
+        loop_close_fd(a->loop, a->fd);
+    a->fd = -1;
+}
+
+static void on_accept(struct op *op)
+{
+    struct acceptor *a = op->owner;
+    if (op->result >= 0) {
+        if (a->stopped)
+            loop_close_fd(a->loop, op->result);
+        else
+            a->accepted(a, op->result);
+    }
+    if (!op_ended(op))
+        return;
+    if (a->stopped) {
+        leave(a);
+    } else if (op->result >= 0 || op->result == -ECONNABORTED || op->result == -EINTR) {
+        loop_accept(a->loop, op, a->fd);
+    } else {
+        /* no descriptor or memory; the connections wait in the backlog, and anything else that
+         * comes back at once must not become a busy loop either */
+        a->retry = true;
+        a->retry_ms = loop_now_ms(a->loop) + PAUSE_MS;
+        a->pauses++;
+    }
+}
+
+void acceptor_start(struct acceptor *a, struct loop *l, int listen_fd,
+                    void (*accepted)(struct acceptor *a, int fd), void *owner, uint32_t tag)
+{
+    *a = (struct acceptor){
+        .op = {.done = on_accept, .owner = a},
+        .loop = l,
+        .fd = listen_fd,
+        .accepted = accepted,
+        .owner = owner,
+        .tag = tag,
+    };
+    loop_accept(l, &a->op, listen_fd);
+}
+
+void acceptor_tick(struct acceptor *a, uint64_t now_ms)
+{
+    if (!a->retry || a->stopped || now_ms < a->retry_ms)
+        return;
+    a->retry = false;
+    loop_accept(a->loop, &a->op, a->fd);
+}
+
+void acceptor_stop(struct acceptor *a)
+{
+    if (a->stopped)
+        return;
+    a->stopped = true;
+    if (a->op.in_flight)
+        loop_cancel(a->loop, &a->op);
+    else
+        leave(a);
+}
+
+struct address_text address_text(const struct sockaddr *a)
+{
+    struct address_text text = {""};
+    if (a->sa_family == AF_INET) {
+        const struct sockaddr_in *four = (const void *)a;
+        (void)inet_ntop(AF_INET, &four->sin_addr, text.at, sizeof text.at);
+    } else if (a->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const void *)a;
+        if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+            (void)inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], text.at, sizeof text.at);
+        else
+            (void)inet_ntop(AF_INET6, &six->sin6_addr, text.at, sizeof text.at);
+    }
+    return text;
+}
+
+uint16_t address_port(const struct sockaddr *a)
+{
+    if (a->sa_family == AF_INET)
+        return ntohs(((const struct sockaddr_in *)(const void *)a)->sin_port);
+    if (a->sa_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)(const void *)a)->sin6_port);
+    return 0;
+}

@@ -1,0 +1,389 @@
+/* connection.c -- who may touch the socket, and when it is closed.
+ *
+ * The kernel knows at most three things of a connection at any time: one receive, one send, one
+ * connect. The descriptor is given back when all three have completed: a prepared operation that
+ * names a closed descriptor would reach whoever gets its number next. So closing is: cancel, wait for
+ * the last completion, close, gone().
+ *
+ * Receives are single, not multishot: a multishot that finds a fast peer fills 32 buffers before the
+ * owner can pause it. A single one is bounded by one buffer and needs no cancel to pause; it costs one
+ * more submission entry a receive, but no system call.
+ */
+#include "core/io/connection.h"
+
+#include "core/base/base.h"
+#include "core/base/limit.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+enum {
+    KEPT_BYTES = 4096,           /* buffers larger than this are given back when they are empty */
+    WIRE_SLACK_BYTES = 64 << 10, /* for TLS: records around small sends, handshakes, alerts */
+};
+
+static void wake(struct connection *c)
+{
+    loop_defer(c->loop, &c->task);
+}
+
+static void tidy(struct buffer *b)
+{
+    if (b->len)
+        return;
+    if (b->room > KEPT_BYTES)
+        buffer_drop(b);
+    buffer_clear(b);
+}
+
+/* Nothing more is told but gone(). */
+static bool is_over(const struct connection *c)
+{
+    return c->closing || c->finishing;
+}
+
+static void tell_lost(struct connection *c, int error)
+{
+    c->ended = true;
+    if (c->lost_told || is_over(c))
+        return;
+    c->lost_told = true;
+    c->calls->lost(c, error);
+}
+
+/* ---- receiving ---- */
+
+static void listen_on(struct connection *c)
+{
+    bool wanted = c->finishing || !c->paused;
+    if (c->connected && wanted && !c->ended && !c->closing && !c->receive.in_flight)
+        loop_receive_once(c->loop, &c->receive, c->fd);
+}
+
+/* Give plain bytes to the owner, first what is left of earlier ones. */
+static void deliver(struct connection *c, struct str plain)
+{
+    if (is_over(c) || c->lost_told)
+        return;
+    bool hold = c->paused;
+    if (c->in.len || hold) {
+        buffer_put(&c->in, plain);
+        if (c->in.full) {
+            tell_lost(c, -EMSGSIZE);
+            return;
+        }
+        if (hold)
+            return;
+        plain = buffer_str(&c->in);
+    }
+    if (plain.len == 0)
+        return;
+    struct str rest = plain;
+    const struct tls *tls = c->tls;
+    c->calls->data(c, &rest);
+    must(rest.len <= plain.len);
+    /* bytes in the clear never become bytes of the TLS session that data() just began */
+    if (is_over(c) || c->tls != tls || rest.len == 0) {
+        buffer_clear(&c->in);
+    } else if (c->in.len) {
+        buffer_consume(&c->in, plain.len - rest.len);
+    } else {
+        buffer_put(&c->in, rest);
+        if (c->in.full)
+            tell_lost(c, -EMSGSIZE);
+    }
+    tidy(&c->in);
+}
+
+/* The end of input is told after the bytes before it, so a pause holds it back with them. */
+static void end(struct connection *c, int error)
+{
+    c->ended = true;
+    c->end_error = error;
+    if (!c->paused || c->in.len == 0)
+        tell_lost(c, error);
+}
+
+static void feed_tls(struct connection *c, struct str wire)
+{
+    struct buffer *plain = loop_scratch(c->loop);
+    buffer_clear(plain);
+    enum tls_status status = tls_feed(c->tls, wire, plain, &c->out);
+    if (c->out.len)
+        wake(c);
+    if (c->handshaking && status == TLS_FAILED) {
+        c->handshaking = false;
+        c->ended = c->lost_told = true; /* secured(false) says it */
+        if (!is_over(c) && c->calls->secured)
+            c->calls->secured(c, false);
+        return;
+    }
+    if (c->handshaking && tls_ready(c->tls)) {
+        c->handshaking = false;
+        if (!is_over(c) && c->calls->secured)
+            c->calls->secured(c, true);
+    }
+    deliver(c, buffer_str(plain));
+    if (plain->room > WIRE_SLACK_BYTES)
+        buffer_drop(plain);
+    if (status == TLS_FAILED)
+        end(c, -EPROTO);
+    else if (status == TLS_CLOSED)
+        end(c, 0);
+}
+
+static void on_receive(struct op *op)
+{
+    struct connection *c = op->owner;
+    struct received r;
+    if (loop_received(c->loop, op, &r)) {
+        struct str wire = str_from(r.at, r.len);
+        if (!is_over(c) && !c->deaf && !c->ended) {
+            if (c->tls)
+                feed_tls(c, wire);
+            else
+                deliver(c, wire);
+        }
+        loop_buffer_return(c->loop, &r);
+    } else if (op->result != -ECANCELED && !c->closing) {
+        end(c, op->result);
+    }
+    listen_on(c);
+    if (c->closing)
+        wake(c);
+}
+
+/* ---- sending ---- */
+
+static void send_on(struct connection *c)
+{
+    struct str rest = str_skip(buffer_str(&c->sending), c->sent);
+    loop_send(c->loop, &c->send, c->fd, rest.at, rest.len);
+}
+
+static void flush(struct connection *c)
+{
+    if (!c->connected || c->closing || c->send.in_flight)
+        return;
+    if (c->out.len == 0) {
+        if (c->finishing)
+            connection_close(c);
+        return;
+    }
+    struct buffer empty = c->sending;
+    c->sending = c->out;
+    c->out = empty;
+    c->sent = 0;
+    c->deaf = false;
+    send_on(c);
+}
+
+static void on_send(struct op *op)
+{
+    struct connection *c = op->owner;
+    if (c->closing) {
+        wake(c);
+        return;
+    }
+    if (op->result <= 0) {
+        c->sent = c->sending.len; /* nothing of it is waited for */
+        buffer_clear(&c->sending);
+        buffer_clear(&c->out);
+        if (c->finishing)
+            connection_close(c);
+        else
+            tell_lost(c, op->result ? op->result : -EPIPE);
+        return;
+    }
+    c->sent += (size_t)op->result;
+    if (c->sent < c->sending.len) {
+        send_on(c);
+        return;
+    }
+    buffer_clear(&c->sending);
+    c->sent = 0;
+    tidy(&c->sending);
+    if (c->out.len == 0 && !is_over(c) && !c->handshaking && c->calls->drained)
+        c->calls->drained(c);
+    flush(c);
+    tidy(&c->out);
+}
+
+/* ---- the task at the start of a turn ---- */
+
+static void leave(struct connection *c)
+{
+    if (c->receive.in_flight || c->send.in_flight || c->other.in_flight)
+        return;
+    if (c->fd < 0)
+        return;
+    loop_close_fd(c->loop, c->fd);
+    c->fd = -1;
+    buffer_drop(&c->in);
+    buffer_drop(&c->out);
+    buffer_drop(&c->sending);
+    tls_drop(&c->tls);
+    c->calls->gone(c); /* the last touch: the owner may be freed now */
+}
+
+static void on_task(struct task *t)
+{
+    struct connection *c = owner_of(t, struct connection, task);
+    if (c->again && !c->closing) {
+        c->again = false;
+        deliver(c, STR(""));
+        if (c->ended && !c->paused)
+            tell_lost(c, c->end_error);
+        listen_on(c);
+    }
+    if (!c->closing)
+        flush(c);
+    if (c->closing)
+        leave(c);
+}
+
+static void on_connect(struct op *op)
+{
+    struct connection *c = op->owner;
+    if (c->closing) {
+        wake(c);
+        return;
+    }
+    if (op->result < 0)
+        c->ended = c->lost_told = true; /* connected() says it */
+    else
+        c->connected = true;
+    if (!c->finishing)
+        c->calls->connected(c, op->result);
+    else if (op->result < 0)
+        connection_close(c);
+    listen_on(c);
+    wake(c);
+}
+
+/* ---- calls ---- */
+
+static void set_up(struct connection *c, struct loop *l, const struct connection_calls *calls,
+                   int fd, size_t send_max)
+{
+    *c = (struct connection){
+        .calls = calls,
+        .loop = l,
+        .fd = fd,
+        .send_max = send_max,
+        .receive = {.done = on_receive, .owner = c},
+        .send = {.done = on_send, .owner = c},
+        .other = {.done = on_connect, .owner = c},
+        .task = {.run = on_task},
+    };
+    buffer_init(&c->out, 2 * send_max + WIRE_SLACK_BYTES);
+    buffer_init(&c->sending, 2 * send_max + WIRE_SLACK_BYTES);
+    buffer_init(&c->in, CONNECTION_UNREAD_BYTES);
+    const int one =
+        1; /* whole replies are sent at once: nothing to wait for (fails on Unix sockets) */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+void connection_accept(struct connection *c, struct loop *l, const struct connection_calls *calls,
+                       int fd, size_t send_max)
+{
+    set_up(c, l, calls, fd, send_max);
+    socklen_t len = sizeof c->peer;
+    (void)getpeername(fd, (struct sockaddr *)&c->peer, &len); /* fails when already reset */
+    c->connected = true;
+    listen_on(c);
+}
+
+bool connection_dial(struct connection *c, struct loop *l, const struct connection_calls *calls,
+                     const struct sockaddr *to, socklen_t to_len, const struct sockaddr *from,
+                     size_t send_max)
+{
+    must(to_len <= sizeof c->peer);
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    if (from) {
+        const int one = 1; /* the port is chosen at connect, so ports are shared between targets */
+        (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+        socklen_t len =
+            from->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+        if (bind(fd, from, len) < 0) {
+            (void)close(fd);
+            return false;
+        }
+    }
+    set_up(c, l, calls, fd, send_max);
+    memcpy(&c->peer, to, to_len); /* must last until it is submitted */
+    loop_connect(l, &c->other, fd, (const struct sockaddr *)&c->peer, to_len);
+    return true;
+}
+
+bool connection_send(struct connection *c, struct str bytes)
+{
+    if (is_over(c) || c->handshaking || bytes.len > c->send_max ||
+        connection_unsent(c) > c->send_max - bytes.len)
+        return false;
+    if (c->tls) {
+        if (!tls_ready(c->tls) || tls_write(c->tls, bytes, &c->out) != TLS_OK)
+            return false;
+    } else {
+        buffer_put(&c->out, bytes);
+    }
+    if (c->out.full)
+        return false;
+    wake(c);
+    return true;
+}
+
+size_t connection_unsent(const struct connection *c)
+{
+    return c->out.len + c->sending.len - c->sent;
+}
+
+void connection_pause(struct connection *c)
+{
+    c->paused = true;
+}
+
+void connection_resume(struct connection *c)
+{
+    c->paused = false;
+    c->again = true;
+    wake(c);
+}
+
+void connection_secure(struct connection *c, struct tls **tls)
+{
+    must(!c->tls);
+    c->tls = *tls;
+    *tls = NULL;
+    c->handshaking = true;
+    c->deaf = c->out.len > 0; /* hears again when our go-ahead is submitted */
+    buffer_clear(&c->in);
+    (void)tls_start(c->tls, &c->out);
+    wake(c);
+}
+
+void connection_finish(struct connection *c)
+{
+    if (is_over(c))
+        return;
+    if (c->tls)
+        tls_finish(c->tls, &c->out);
+    c->finishing = true;
+    buffer_clear(&c->in);
+    wake(c);
+}
+
+void connection_close(struct connection *c)
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    loop_cancel(c->loop, &c->receive);
+    loop_cancel(c->loop, &c->send);
+    loop_cancel(c->loop, &c->other);
+    wake(c);
+}
