@@ -184,7 +184,8 @@ void loop_close(struct loop **l_p)
 static void adopt(struct loop *l)
 {
     l->bound = true;
-    must(io_uring_enable_rings(&l->ring) == 0);
+    /* Debian's liburing 2.3 declares io_uring_enable_rings() but does not export it */
+    must(io_uring_register((unsigned)l->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) == 0);
     /* saves a look-up of the ring's descriptor in each turn; nothing is lost without it */
     (void)io_uring_register_ring_fd(&l->ring);
 }
