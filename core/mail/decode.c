@@ -1,0 +1,119 @@
+#include "core/mail/decode.h"
+
+static int sextet(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+void decode_base64(struct str in, struct buffer *out)
+{
+    uint32_t bits = 0;
+    unsigned have = 0;
+    for (size_t i = 0; i < in.len && !out->full; i++) {
+        int value = sextet(in.at[i]);
+        if (value < 0) {
+            if (in.at[i] == '=')
+                have = 0; /* what is left of the group is padding */
+            continue;
+        }
+        bits = bits << 6 | (uint32_t)value;
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            buffer_putc(out, (char)(bits >> have));
+        }
+    }
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = char_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "=XX" at `i` of `in`, or -1. */
+static int hex_pair(struct str in, size_t i)
+{
+    if (in.len - i < 3 || hex(in.at[i + 1]) < 0 || hex(in.at[i + 2]) < 0)
+        return -1;
+    return hex(in.at[i + 1]) << 4 | hex(in.at[i + 2]);
+}
+
+void decode_q(struct str in, struct buffer *out)
+{
+    for (size_t i = 0; i < in.len && !out->full; i++) {
+        int byte = in.at[i] == '=' ? hex_pair(in, i) : -1;
+        if (byte >= 0)
+            i += 2;
+        buffer_putc(out, byte >= 0 ? (char)byte : in.at[i] == '_' ? ' ' : in.at[i]);
+    }
+}
+
+static struct str trim_end(struct str line)
+{
+    while (line.len && (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t'))
+        line.len--;
+    return line;
+}
+
+void decode_quoted(struct str in, struct buffer *out)
+{
+    while (in.len && !out->full) {
+        size_t lf = str_find(in, '\n');
+        bool ended = lf != SIZE_MAX;
+        struct str line = str_head(in, lf);
+        in = str_skip(in, ended ? lf + 1 : in.len);
+        if (line.len && line.at[line.len - 1] == '\r')
+            line.len--;
+        line = trim_end(line);
+        bool soft = line.len && line.at[line.len - 1] == '=';
+        line.len -= soft;
+        for (size_t i = 0; i < line.len; i++) {
+            int byte = line.at[i] == '=' ? hex_pair(line, i) : -1;
+            buffer_putc(out, byte >= 0 ? (char)byte : line.at[i]);
+            i += byte >= 0 ? 2 : 0;
+        }
+        if (ended && !soft)
+            buffer_puts(out, "\r\n");
+    }
+}
+
+void encode_base64(struct str in, struct buffer *out)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < in.len && !out->full; i += 3) {
+        size_t left = size_min(in.len - i, 3);
+        uint32_t bits = 0;
+        for (size_t k = 0; k < 3; k++)
+            bits = bits << 8 | (k < left ? (unsigned char)in.at[i + k] : 0u);
+        char group[4] = {letters[bits >> 18], letters[bits >> 12 & 63], letters[bits >> 6 & 63],
+                         letters[bits & 63]};
+        if (left < 3)
+            group[3] = '=';
+        if (left < 2)
+            group[2] = '=';
+        buffer_put(out, str_from(group, sizeof group));
+    }
+}
+
+void encode_base64_lines(struct str in, struct buffer *out)
+{
+    enum {
+        LINE_BYTES = 76 / 4 * 3
+    };
+
+    while (in.len && !out->full) {
+        encode_base64(str_head(in, LINE_BYTES), out);
+        buffer_puts(out, "\r\n");
+        in = str_skip(in, LINE_BYTES);
+    }
+}
