@@ -3,15 +3,21 @@
  *
  * The owner feeds bytes and acts on the event that smtp_server_feed() stops at; while an answer of the
  * owner is owed (an event marked "settle"), it feeds nothing. A body is given out in runs (BODY); the
- * owner must take a run before it feeds again.
+ * owner must take a run before it feeds again. Everything that has arrived is fed in one piece: bytes
+ * behind EHLO, AUTH, DATA, VRFY, EXPN or QUIT are seen only while they stand in the same `in`, and
+ * bytes behind STARTTLS that were not fed yet are the owner's to drop (SMUG-18, TLSIN-01).
+ *
+ * Order of events: MAIL, RCPT (one or more), DATA, BODY (none or more), then MESSAGE or ABORTED.
  *
  * Thread   one at a time.
  * Memory   sender, recipients and parameters of the transaction live in `arena` and are gone at the next
  *          MAIL, RSET, EHLO or settled message. Bounded by the limits given; independent of the mail.
  * Promise  only CRLF ends a line, only CRLF.CRLF ends data; bare CR, bare LF and NUL are refused and end
- *          the session (SMUG). After any refusal in DATA the rest of the data is eaten as data (SMUG-14).
- *          A transaction never survives a refused end of data (STATE-01, 02).
- * Errors   replies, and SMTP_SERVER_CLOSE when patience is over.
+ *          the session (SMUG). After any other refusal in DATA the rest of the data is eaten as data and
+ *          the reply is given at its end (SMUG-14). A transaction never survives a refused end of data
+ *          (STATE-01, 02). One reply a command.
+ * Errors   replies, and SMTP_SERVER_CLOSE when patience is over: the command after the last allowed
+ *          error gets 421. Also when `out` is full: the peer does not read.
  */
 #ifndef SHARDS_SMTP_SERVER_H
 #define SHARDS_SMTP_SERVER_H
@@ -22,6 +28,7 @@
 #include "core/mail/body.h"
 #include "core/mail/line.h"
 #include "core/mail/reply.h"
+#include "shards/sasl.h"
 
 enum smtp_service { SMTP_RELAY, SMTP_SUBMISSION, SMTP_SUBMISSIONS };
 
@@ -29,12 +36,12 @@ enum smtp_server_event {
     SMTP_SERVER_MORE,     /* all input used; feed more when it comes */
     SMTP_SERVER_STARTTLS, /* 220 is in `out`: send it, do the handshake, then smtp_server_secured() */
     SMTP_SERVER_AUTH,     /* settle: `auth_user`, `auth_password` are set; smtp_server_settle_auth() */
-    SMTP_SERVER_MAIL,     /* settle: `sender` is set; SMTP_OK, or the reply that refuses it */
-    SMTP_SERVER_RCPT,     /* settle: the newest recipient */
+    SMTP_SERVER_MAIL,     /* settle: `sender` is set; REPLY_250_SENDER, or the refusal */
+    SMTP_SERVER_RCPT,     /* settle: the newest recipient; REPLY_250_RECIPIENT, or the refusal */
     SMTP_SERVER_DATA,     /* settle: 354 is said by REPLY_354_DATA, else the refusal */
     SMTP_SERVER_BODY,     /* a run of content is in `run` */
     SMTP_SERVER_MESSAGE,  /* settle: end of data. Nothing is ours until the owner says 250 */
-    SMTP_SERVER_ABORTED,  /* the transaction ended otherwise after DATA: drop what was stored; feed on */
+    SMTP_SERVER_ABORTED,  /* the mail is refused after 354: drop what was stored; feed on */
     SMTP_SERVER_CLOSE,    /* send `out`, then close */
 };
 
@@ -48,7 +55,7 @@ struct smtp_server_settings { /* borrowed; must outlive the session */
 
 struct smtp_recipient {
     struct address address;
-    struct str orcpt;
+    struct str orcpt; /* empty, as `notify` is 0, while DSN is not offered */
     uint32_t notify;
 };
 
@@ -57,18 +64,18 @@ struct smtp_server {
     struct arena arena;       /* of the transaction */
     struct line line;
     struct body_in body;
-    uint32_t state, errors;
-    enum smtp_server_event owed; /* the settle that is missing, or SMTP_SERVER_MORE */
+    uint32_t state, errors, chatter; /* chatter: commands that did nothing since the last mail */
+    enum smtp_server_event owed;     /* the settle that is missing, or SMTP_SERVER_MORE */
 
-    bool esmtp, secure, authenticated, in_data, refused_data;
+    bool esmtp, secure, authenticated, in_data, refused_data, closing;
     struct buffer helo;       /* as given, printable */
     struct buffer auth_user, auth_password; /* wiped after settle */
     struct buffer user;       /* who is authenticated */
-    uint32_t auth_step;
+    enum sasl_step auth_step;
 
     struct address sender;    /* .whole empty: null reverse-path */
     uint64_t size_declared;
-    bool body_8bit, smtputf8;
+    bool body_8bit;
     struct smtp_recipient *recipients; /* in the arena, grown by doubling */
     uint32_t recipient_count, recipient_room, recipients_tried;
 
@@ -84,8 +91,10 @@ void smtp_server_drop(struct smtp_server *s);
 /* The greeting; to be called once, before anything is fed. */
 void smtp_server_greet(struct smtp_server *s, struct buffer *out);
 
-/* Eat from the front of `in`, append replies to `out`, stop at the first event. `more_waiting`: bytes
- * beyond `in` have arrived already (for the pipelining rules). */
+/* Instead of the greeting, when the client talked first: 554, then close (SMUG-18). */
+void smtp_server_early_talk(struct smtp_server *s, struct buffer *out);
+
+/* Eat from the front of `in`, append replies to `out`, stop at the first event. After CLOSE: CLOSE. */
 NODISCARD enum smtp_server_event smtp_server_feed(struct smtp_server *s, struct str *in,
                                                   struct buffer *out);
 
