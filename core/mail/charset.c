@@ -124,6 +124,18 @@ static UConverter *open_converter(struct str name)
     return U_SUCCESS(error) ? converter : NULL;
 }
 
+/* ICU marks what it can't read by SUB (U+001A) where the charset has single bytes. */
+static void put_marked(struct str text, struct buffer *out)
+{
+    while (text.len) {
+        size_t sub = str_find(text, '\x1a');
+        buffer_put(out, str_head(text, sub));
+        if (sub != SIZE_MAX)
+            utf8_put(out, 0xFFFD);
+        text = str_skip(text, sub == SIZE_MAX ? text.len : sub + 1);
+    }
+}
+
 static bool convert(UConverter *from, struct str bytes, struct buffer *out)
 {
     UErrorCode error = U_ZERO_ERROR;
@@ -140,7 +152,7 @@ static bool convert(UConverter *from, struct str bytes, struct buffer *out)
         ucnv_convertEx(to, from, &target, text + sizeof text, &source, end, pivot, &pivot_source,
                        &pivot_target, pivot + countof(pivot), reset, true, &error);
         reset = false;
-        buffer_put(out, str_from(text, (size_t)(target - text)));
+        put_marked(str_from(text, (size_t)(target - text)), out);
     } while (error == U_BUFFER_OVERFLOW_ERROR && !out->full);
     ucnv_close(to);
     return U_SUCCESS(error);
