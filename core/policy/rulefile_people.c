@@ -1,0 +1,235 @@
+/* Users, groups, and the shapes of calendars and dictionaries. */
+#include "core/base/base.h"
+#include "core/policy/rulefile_parts.h"
+
+static const struct str role_names[] = {STR_INIT("administrator"), STR_INIT("approver")};
+
+static struct str key_copy(struct reading *r, struct str address)
+{
+    struct key_room room;
+    struct str key = arena_copy(r->d.arena, key_of(address, &room));
+    if (!key.at)
+        doc_error(&r->d, NULL, "the file is too large");
+    return key;
+}
+
+static bool read_role(struct reading *r, const struct node *n, struct str *out)
+{
+    if (!read_text(r, n, out))
+        return false;
+    for (size_t i = 0; i < countof(role_names); i++)
+        if (str_eq(role_names[i], *out))
+            return true;
+    doc_error_near(&r->d, n, setting_suggest(*out, role_names, countof(role_names)),
+                   "'%s' is not administrator or approver", doc_show(*out).at);
+    return false;
+}
+
+static void read_roles(struct reading *r, const struct node *n, struct user *u)
+{
+    struct str_list roles = read_list(r, n, read_role);
+    for (size_t i = 0; i < roles.count; i++)
+        u->roles |= str_eq(roles.at[i], role_names[0]) ? ROLE_ADMINISTRATOR : ROLE_APPROVER;
+}
+
+/* Whether it can be verified is crypto/credential's; here it only must not be something else. */
+static void read_hash(struct reading *r, const struct node *n, struct user *u)
+{
+    if (!read_text(r, n, &u->password_hash))
+        return;
+    size_t parts = 0;
+    for (size_t i = 0; i < u->password_hash.len; i++)
+        parts += u->password_hash.at[i] == '$';
+    if (!str_starts(u->password_hash, STR("$argon2id$v=19$m=")) || parts != 5)
+        doc_error(&r->d, n, "password_hash: $argon2id$v=19$m=…,t=…,p=…$salt$hash is wanted");
+}
+
+static void read_password(struct reading *r, const struct node *n, struct user *u)
+{
+    if (!r->options->allow_password)
+        doc_error(&r->d, n->key, "`password` in plain text is for sandboxes; use password_hash");
+    else if (u->password_hash.len)
+        doc_error(&r->d, n->key, "`password` beside password_hash");
+    else
+        (void)read_text(r, n, &u->password);
+}
+
+static void read_grants(struct reading *r, const struct node *n, struct user *u)
+{
+    u->send_as = read_list(r, n, read_own);
+    if (!keyset_make(r->d.arena, u->send_as.at, u->send_as.count, &u->send_as_keys))
+        doc_error(&r->d, NULL, "the file is too large");
+}
+
+static void read_user(struct reading *r, const struct node *n, struct user *u)
+{
+    static const struct str keys[] = {
+        STR_INIT("address"),    STR_INIT("name"),  STR_INIT("password_hash"), STR_INIT("password"),
+        STR_INIT("supervisor"), STR_INIT("roles"), STR_INIT("send_as"),
+    };
+    if (!want_map(r, n, "a user"))
+        return;
+    check_keys(r, n, "a user", keys, countof(keys));
+    const struct node *value = node_get(n, STR("address"));
+    if (!value) {
+        doc_error(&r->d, n, "a user without `address`");
+    } else if (read_own(r, value, &u->address)) {
+        u->key = key_copy(r, u->address);
+        if (map_get(&r->o->user_index, u->key))
+            doc_error(&r->d, value, "user '%s' is there twice", doc_show(u->address).at);
+        else
+            map_set(&r->o->user_index, u->key, u);
+    }
+    if ((value = node_get(n, STR("name"))))
+        (void)read_text(r, value, &u->name);
+    if ((value = node_get(n, STR("supervisor"))))
+        (void)read_address(r, value, &u->supervisor);
+    if ((value = node_get(n, STR("password_hash"))))
+        read_hash(r, value, u);
+    if ((value = node_get(n, STR("password"))))
+        read_password(r, value, u);
+    if ((value = node_get(n, STR("roles"))))
+        read_roles(r, value, u);
+    if ((value = node_get(n, STR("send_as"))))
+        read_grants(r, value, u);
+}
+
+static void read_members(struct reading *r, const struct node *n, struct group *g)
+{
+    const struct node *members = n, *mailbox = NULL;
+    static const struct str keys[] = {STR_INIT("members"), STR_INIT("mailbox")};
+    if (n->kind == NODE_MAP) {
+        check_keys(r, n, "a group", keys, countof(keys));
+        members = node_get(n, STR("members"));
+        mailbox = node_get(n, STR("mailbox"));
+        if (!members)
+            doc_error(&r->d, n, "a group without `members`");
+    }
+    if (members)
+        g->members = read_list(r, members, read_address);
+    if (mailbox && read_own(r, mailbox, &g->mailbox))
+        g->mailbox_key = key_copy(r, g->mailbox);
+    struct str *all = take(r, (g->members.count + 1) * sizeof *all);
+    if (!all)
+        return;
+    size_t count = 0;
+    for (; count < g->members.count; count++)
+        all[count] = g->members.at[count];
+    if (g->mailbox_key.len)
+        all[count++] = g->mailbox_key;
+    if (!keyset_make(r->d.arena, all, g->members.count, &g->member_keys) ||
+        !keyset_make(r->d.arena, all, count, &g->keys))
+        doc_error(&r->d, NULL, "the file is too large");
+}
+
+void read_people(struct reading *r, const struct node *users, const struct node *groups)
+{
+    struct organisation *o = r->o;
+    if (users && (users->kind != NODE_LIST || users->count == 0)) {
+        doc_error(&r->d, users, "users: a list is wanted: - {address: alice@int.example}");
+    } else if (users && (o->users = take(r, users->count * sizeof *o->users))) {
+        for (const struct node *n = users->first; n; n = n->next)
+            read_user(r, n, &o->users[o->user_count++]);
+    }
+    if (!groups || !want_map(r, groups, "groups"))
+        return;
+    o->groups = take(r, groups->count * sizeof *o->groups);
+    for (const struct node *n = groups->first; n && o->groups; n = n->next) {
+        struct group *g = &o->groups[o->group_count++];
+        if (read_text(r, n->key, &g->name))
+            map_set(&o->group_index, g->name, g);
+        read_members(r, n, g);
+    }
+}
+
+static bool is_clock(struct str s)
+{
+    uint64_t hour, minute;
+    return s.len == 5 && s.at[2] == ':' && str_number(str_head(s, 2), 24, &hour) &&
+           str_number(str_skip(s, 3), 59, &minute) && hour * 60 + minute <= 24 * 60;
+}
+
+static bool read_hours(struct reading *r, const struct node *n, struct str *out)
+{
+    if (!read_text(r, n, out))
+        return false;
+    if (out->len == 11 && out->at[5] == '-' && is_clock(str_head(*out, 5)) &&
+        is_clock(str_skip(*out, 6)))
+        return true;
+    doc_error(&r->d, n, "'%s' is not hours (\"09:00-19:00\")", doc_show(*out).at);
+    return false;
+}
+
+static bool read_day(struct reading *r, const struct node *n, struct str *out)
+{
+    static const struct str days[] = {STR_INIT("mon"), STR_INIT("tue"), STR_INIT("wed"),
+                                      STR_INIT("thu"), STR_INIT("fri"), STR_INIT("sat"),
+                                      STR_INIT("sun")};
+    if (!read_text(r, n, out))
+        return false;
+    for (size_t i = 0; i < countof(days); i++)
+        if (str_eq(days[i], *out))
+            return true;
+    doc_error_near(&r->d, n, setting_suggest(*out, days, countof(days)),
+                   "'%s' is not a day (mon to sun)", doc_show(*out).at);
+    return false;
+}
+
+static bool read_holiday(struct reading *r, const struct node *n, struct str *out)
+{
+    uint64_t year, month, day;
+    if (!read_text(r, n, out))
+        return false;
+    if (str_eq(*out, STR("japan")))
+        return true;
+    if (out->len == 10 && out->at[4] == '-' && out->at[7] == '-' &&
+        str_number(str_head(*out, 4), 9999, &year) &&
+        str_number(str_head(str_skip(*out, 5), 2), 12, &month) && month > 0 &&
+        str_number(str_skip(*out, 8), 31, &day) && day > 0)
+        return true;
+    doc_error(&r->d, n, "'%s' is not a holiday (japan, \"2026-12-29\")", doc_show(*out).at);
+    return false;
+}
+
+struct shape {
+    struct str key;
+    read_fn *one;
+};
+
+/* A mapping of names to mappings whose values are lists of one kind each. */
+static void check_shapes(struct reading *r, const struct node *n, const char *what,
+                         const struct shape *shapes, size_t count)
+{
+    struct str keys[4], ignored;
+    must(count <= countof(keys));
+    for (size_t i = 0; i < count; i++)
+        keys[i] = shapes[i].key;
+    if (!want_map(r, n, what))
+        return;
+    for (const struct node *one = n->first; one; one = one->next) {
+        (void)read_text(r, one->key, &ignored);
+        if (!want_map(r, one, what))
+            continue;
+        check_keys(r, one, what, keys, count);
+        for (size_t i = 0; i < count; i++) {
+            const struct node *value = node_get(one, shapes[i].key);
+            if (value)
+                (void)read_list(r, value, shapes[i].one);
+        }
+    }
+}
+
+void check_calendars(struct reading *r, const struct node *n)
+{
+    static const struct shape shapes[] = {{STR_INIT("days"), read_day},
+                                          {STR_INIT("hours"), read_hours},
+                                          {STR_INIT("holidays"), read_holiday}};
+    check_shapes(r, n, "a calendar", shapes, countof(shapes));
+}
+
+void check_dictionaries(struct reading *r, const struct node *n)
+{
+    static const struct shape shapes[] = {{STR_INIT("words"), read_text},
+                                          {STR_INIT("patterns"), read_text}};
+    check_shapes(r, n, "a dictionary", shapes, countof(shapes));
+}
