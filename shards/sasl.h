@@ -1,12 +1,13 @@
-/* sasl.h -- what a client says within AUTH: PLAIN (RFC 4616) and LOGIN, from base64 to user and password.
+/* sasl.h -- what a client says within AUTH: PLAIN (RFC 4616) and LOGIN, from base64 to user and
+ * password.
  *
  * Who the user is and whether the password is right is not decided here.
  *
  * Thread   any; pure.
- * Memory   `user` and `password` are the caller's, who wipes them with sasl_wipe(); copies that are made
- *          on the way are wiped here.
- * Promise  a user has 1 to SASL_USER_BYTES bytes, all printable or UTF-8: no NUL, CR, LF or other control
- *          byte reaches a log, a look-up or a file name (TLSIN-07).
+ * Memory   `user` and `password` are the caller's, who wipes them with sasl_wipe(); copies that are
+ *          made on the way are wiped here.
+ * Promise  a user has 1 to SASL_USER_BYTES bytes, all printable or UTF-8: no NUL, CR, LF or other
+ *          control byte reaches a log, a look-up or a file name (TLSIN-07).
  * Errors   the status; sasl_refusal() gives the reply. After anything but ASK the exchange is over.
  */
 #ifndef SHARDS_SASL_H

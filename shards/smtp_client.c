@@ -155,6 +155,14 @@ static enum smtp_client_event envelope_done(struct smtp_client *c)
 static enum smtp_client_event on_envelope(struct smtp_client *c, struct buffer *out)
 {
     unsigned class = reply_class(&c->reply);
+    if (c->resetting) {
+        c->resetting = false;
+        if (c->reply.code != 250)
+            return fail_reply(c, "RSET was refused");
+        if (!c->pipelining)
+            send_mail(c, out);
+        return SMTP_CLIENT_MORE;
+    }
     if (class == 3 || c->reply.code == 220 || c->reply.code == 221)
         return fail_protocol(c, "the reply to MAIL or RCPT makes no sense");
     if (!c->mail_reply.code)
@@ -208,8 +216,9 @@ static enum smtp_client_event (*const handlers[])(struct smtp_client *c, struct 
     [PHASE_RSET] = on_rset,         [PHASE_QUIT] = on_quit, [PHASE_OVER] = NULL,
 };
 
-/* Bytes that no command of ours asked for (SMUG-22, OUT-08). A server that says goodbye right behind its
- * answer to the mail is only hasty: the answer counts, and the goodbye is found at the next feed. */
+/* Bytes that no command of ours asked for (SMUG-22, OUT-08). A server that says goodbye right
+ * behind its answer to the mail is only hasty: the answer counts, and the goodbye is found at
+ * the next feed. */
 static bool is_too_much(const struct smtp_client *c, enum smtp_phase was, struct str rest)
 {
     if (c->outstanding || !rest.len || was == PHASE_QUIT)
@@ -283,7 +292,8 @@ static bool is_sendable(struct str address)
 bool smtp_client_start(struct smtp_client *c, const struct smtp_envelope *e,
                        struct reply_seen *replies, struct buffer *out)
 {
-    must(c->phase == PHASE_IDLE && !c->over && e->recipient_count);
+    must(c->phase == PHASE_IDLE || c->phase == PHASE_ENVELOPE || c->phase == PHASE_DATA);
+    must(!c->outstanding && !c->over && e->recipient_count);
     bool sendable = is_sendable(e->sender);
     for (uint32_t i = 0; i < e->recipient_count; i++)
         sendable = sendable && e->recipients[i].len && is_sendable(e->recipients[i]);
@@ -295,7 +305,11 @@ bool smtp_client_start(struct smtp_client *c, const struct smtp_envelope *e,
     c->rcpt_reply = replies;
     for (uint32_t i = 0; i < e->recipient_count; i++)
         replies[i].code = replies[i].text_len = 0;
-    send_mail(c, out);
+    c->resetting = c->phase != PHASE_IDLE;
+    if (c->resetting)
+        command(c, PHASE_ENVELOPE, "RSET\r\n", out);
+    if (c->pipelining || !c->resetting)
+        send_mail(c, out);
     if (c->pipelining)
         send_rcpts(c, out);
     return true;

@@ -1,16 +1,19 @@
 /* smtp_client.h -- the sending side of SMTP (RFC 5321) as a session without I/O.
  *
  * Thread   one at a time.
- * Memory   bounded by one reply and the extensions; the envelope belongs to the caller until ENVELOPE.
- * Promise  no content byte leaves before the caller said smtp_client_data() and got CONTENT; content goes
- *          out with CRLF lines and dots stuffed; bare CR, LF or NUL in it is a failure, never sent.
- *          Replies are parsed strictly: a reply too many, codes that differ within one reply, over-long
- *          lines end the session as SMTP_CLIENT_FAILED (SMUG-22), and nothing is counted as delivered.
- *          For that to hold, what has arrived is fed in one piece, and before each call that sends.
- * Errors   FAILED: `failure` says what, `reply` which reply (4xx or 5xx) did it; code 0: none, or one that
- *          breaks the protocol: try again later. `phase` says how far it got, so that the owner knows
- *          whether content may have been taken: only in PHASE_CONTENT and PHASE_DOT with `reply.code` 0.
- *          Replies by their first digit, but 421, which ends the session wherever it comes.
+ * Memory   bounded by one reply and the extensions; the envelope belongs to the caller until
+ *          ENVELOPE.
+ * Promise  no content byte leaves before the caller said smtp_client_data() and got CONTENT;
+ *          content goes out with CRLF lines and dots stuffed; bare CR, LF or NUL in it is a
+ *          failure, never sent. Replies are parsed strictly: a reply too many, codes that differ
+ *          within one reply, over-long lines end the session as SMTP_CLIENT_FAILED (SMUG-22), and
+ *          nothing is counted as delivered. For that to hold, what has arrived is fed in one piece,
+ *          and before each call that sends.
+ * Errors   FAILED: `failure` says what, `reply` which reply (4xx or 5xx) did it; code 0: none, or
+ *          one that breaks the protocol: try again later. `phase` says how far it got, so that the
+ *          owner knows whether content may have been taken: only in PHASE_CONTENT and PHASE_DOT
+ *          with `reply.code` 0. Replies by their first digit, but 421, which ends the session
+ *          wherever it comes.
  */
 #ifndef SHARDS_SMTP_CLIENT_H
 #define SHARDS_SMTP_CLIENT_H
@@ -35,12 +38,12 @@ enum smtp_phase { /* what we wait for; the owner has a deadline for each */
 
 enum smtp_client_event {
     SMTP_CLIENT_MORE,
-    SMTP_CLIENT_STARTTLS, /* 220 came: handshake, then smtp_client_secured(); without success: close */
-    SMTP_CLIENT_READY,    /* a transaction can start. `secure` says how: STARTTLS may have been missing
-                             or refused (`starttls_offered` stays), and that is policy's to judge */
+    SMTP_CLIENT_STARTTLS, /* 220 came: handshake, then smtp_client_secured(), or close */
+    SMTP_CLIENT_READY,    /* a transaction can start. `secure` is false where STARTTLS was
+                             missing or refused: the owner judges that */
     SMTP_CLIENT_ENVELOPE, /* MAIL and every RCPT are answered: see rcpt_reply[] and `mail_reply` */
     SMTP_CLIENT_CONTENT,  /* 354: send content */
-    SMTP_CLIENT_REFUSED,  /* DATA was refused with `reply`: no content was sent; the session goes on */
+    SMTP_CLIENT_REFUSED,  /* DATA was refused with `reply`; nothing was sent, the session goes on */
     SMTP_CLIENT_DONE,     /* the final dot was answered with `reply`; the next mail can start */
     SMTP_CLIENT_FAILED,   /* `reply` (code 0: none) and `failure`; close */
     SMTP_CLIENT_OVER,     /* QUIT was answered: close */
@@ -64,6 +67,7 @@ struct smtp_client {
     enum smtp_phase phase;
     struct reply_parser parser;
     bool secure, over;            /* over: FAILED or OVER was told */
+    bool resetting;               /* the next reply is to the RSET before MAIL */
     bool early;                   /* a reply had begun before its command was sent */
     bool pipelining, size_offered, eightbit, starttls_offered, enhanced, tried_helo;
     uint64_t size_max;            /* 0: none told */
@@ -84,20 +88,22 @@ NODISCARD enum smtp_client_event smtp_client_feed(struct smtp_client *c, struct 
                                                   struct buffer *out);
 void smtp_client_secured(struct smtp_client *c, struct buffer *out);
 
-/* In PHASE_IDLE: MAIL and RCPTs, pipelined when offered. `replies` is filled until ENVELOPE; where MAIL
- * is refused, each recipient gets that reply. False: an address has bytes that can't stand in a command
- * line; nothing was written. */
+/* MAIL and RCPTs, pipelined when offered; in PHASE_IDLE, or after ENVELOPE or REFUSED, then with
+ * RSET before them. `replies` is filled until ENVELOPE; where MAIL is refused, each recipient
+ * gets that reply. False: an address has bytes that can't stand in a command line; nothing was
+ * written. */
 NODISCARD bool smtp_client_start(struct smtp_client *c, const struct smtp_envelope *e,
                                  struct reply_seen *replies, struct buffer *out);
 
-/* 2, 4 or 5: what a reply to RCPT means. 552 was "too many recipients" once (RFC 5321 4.5.3.1.10): 4. */
+/* 2, 4 or 5: what a reply to RCPT means. 552 was "too many recipients" once (RFC 5321
+ * 4.5.3.1.10): 4. */
 unsigned smtp_client_recipient_class(const struct reply_seen *r);
 
 /* After ENVELOPE with at least one 2xx recipient: DATA. */
 void smtp_client_data(struct smtp_client *c, struct buffer *out);
 
-/* After CONTENT; false: the bytes can't be sent as mail (bare CR, LF, NUL), or `out` is full (the owner
- * gives runs that fit): close without the dot, nothing was delivered. */
+/* After CONTENT; false: the bytes can't be sent as mail (bare CR, LF, NUL), or `out` is full
+ * (the owner gives runs that fit): close without the dot, nothing was delivered. */
 NODISCARD bool smtp_client_content(struct smtp_client *c, struct str bytes, struct buffer *out);
 NODISCARD bool smtp_client_end(struct smtp_client *c, struct buffer *out);
 

@@ -8,13 +8,15 @@ enum {
     FRESH = 1 << 0,
     READY = 1 << 1,
     MAIL = 1 << 2,
-    RCPT = 1 << 3
+    RCPT = 1 << 3,
+    ANY = FRESH | READY | MAIL | RCPT,
 };
 
 enum {
     LAST_IN_PIPELINE = 1 << 0,
     BEFORE_TLS = 1 << 1,
     BEFORE_AUTH = 1 << 2,
+    FREE = BEFORE_TLS | BEFORE_AUTH,
     BARE = 1 << 3,
     COSTS_PATIENCE = 1 << 4,
 };
@@ -88,7 +90,8 @@ static struct smtp_recipient *add_recipient(struct smtp_server *s)
 
 /* ---- verbs: each gives the event that the owner must act on, or MORE */
 
-/* What no host name or address literal needs, and what a log, a shell or a page might stumble over. */
+/* What no host name or address literal needs, and what a log, a shell or a page might stumble
+ * over. */
 static bool is_helo(struct str name)
 {
     for (size_t i = 0; i < name.len; i++)

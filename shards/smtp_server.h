@@ -1,21 +1,23 @@
-/* smtp_server.h -- the receiving side of SMTP (RFC 5321) as a session without I/O: bytes in, replies and
- * events out. The verbs are smtp_server.def.
+/* smtp_server.h -- the receiving side of SMTP (RFC 5321) as a session without I/O: bytes in,
+ * replies and events out. The verbs are smtp_server.def.
  *
- * The owner feeds bytes and acts on the event that smtp_server_feed() stops at; while an answer of the
- * owner is owed (an event marked "settle"), it feeds nothing. A body is given out in runs (BODY); the
- * owner must take a run before it feeds again. Everything that has arrived is fed in one piece: bytes
- * behind EHLO, AUTH, DATA, VRFY, EXPN or QUIT are seen only while they stand in the same `in`, and
- * bytes behind STARTTLS that were not fed yet are the owner's to drop (SMUG-18, TLSIN-01).
+ * The owner feeds bytes and acts on the event that smtp_server_feed() stops at; while an answer of
+ * the owner is owed (an event marked "settle"), it feeds nothing. A body is given out in runs
+ * (BODY); the owner must take a run before it feeds again. Everything that has arrived is fed in
+ * one piece: bytes behind EHLO, AUTH, DATA, VRFY, EXPN or QUIT are seen only while they stand in
+ * the same `in`, and bytes behind STARTTLS that were not fed yet are the owner's to drop (SMUG-18,
+ * TLSIN-01).
  *
  * Order of events: MAIL, RCPT (one or more), DATA, BODY (none or more), then MESSAGE or ABORTED.
  *
  * Thread   one at a time.
- * Memory   sender, recipients and parameters of the transaction live in `arena` and are gone at the next
- *          MAIL, RSET, EHLO or settled message. Bounded by the limits given; independent of the mail.
- * Promise  only CRLF ends a line, only CRLF.CRLF ends data; bare CR, bare LF and NUL are refused and end
- *          the session (SMUG). After any other refusal in DATA the rest of the data is eaten as data and
- *          the reply is given at its end (SMUG-14). A transaction never survives a refused end of data
- *          (STATE-01, 02). One reply a command.
+ * Memory   sender, recipients and parameters of the transaction live in `arena` and are gone at the
+ *          next MAIL, RSET, EHLO or settled message. Bounded by the limits given; independent of
+ *          the mail.
+ * Promise  only CRLF ends a line, only CRLF.CRLF ends data; bare CR, bare LF and NUL are refused
+ *          and end the session (SMUG). After any other refusal in DATA the rest of the data is
+ *          eaten as data and the reply is given at its end (SMUG-14). A transaction never survives
+ *          a refused end of data (STATE-01, 02). One reply a command.
  * Errors   replies, and SMTP_SERVER_CLOSE when patience is over: the command after the last allowed
  *          error gets 421. Also when `out` is full: the peer does not read.
  */
@@ -34,8 +36,8 @@ enum smtp_service { SMTP_RELAY, SMTP_SUBMISSION, SMTP_SUBMISSIONS };
 
 enum smtp_server_event {
     SMTP_SERVER_MORE,     /* all input used; feed more when it comes */
-    SMTP_SERVER_STARTTLS, /* 220 is in `out`: send it, do the handshake, then smtp_server_secured() */
-    SMTP_SERVER_AUTH,     /* settle: `auth_user`, `auth_password` are set; smtp_server_settle_auth() */
+    SMTP_SERVER_STARTTLS, /* 220 is in `out`: send it, handshake, then smtp_server_secured() */
+    SMTP_SERVER_AUTH,     /* settle: auth_user, auth_password are set; smtp_server_settle_auth() */
     SMTP_SERVER_MAIL,     /* settle: `sender` is set; REPLY_250_SENDER, or the refusal */
     SMTP_SERVER_RCPT,     /* settle: the newest recipient; REPLY_250_RECIPIENT, or the refusal */
     SMTP_SERVER_DATA,     /* settle: 354 is said by REPLY_354_DATA, else the refusal */
@@ -94,12 +96,14 @@ void smtp_server_greet(struct smtp_server *s, struct buffer *out);
 /* Instead of the greeting, when the client talked first: 554, then close (SMUG-18). */
 void smtp_server_early_talk(struct smtp_server *s, struct buffer *out);
 
-/* Eat from the front of `in`, append replies to `out`, stop at the first event. After CLOSE: CLOSE. */
+/* Eat from the front of `in`, append replies to `out`, stop at the first event. After CLOSE:
+ * CLOSE. */
 NODISCARD enum smtp_server_event smtp_server_feed(struct smtp_server *s, struct str *in,
                                                   struct buffer *out);
 
-/* The answer that is owed for MAIL, RCPT, DATA or MESSAGE. `text` overrides the table's text when it is
- * not empty (the queue id in 250). A 421 closes: the next feed gives SMTP_SERVER_CLOSE. */
+/* The answer that is owed for MAIL, RCPT, DATA or MESSAGE. `text` overrides the table's text
+ * when it is not empty (the queue id in 250). A 421 closes: the next feed gives
+ * SMTP_SERVER_CLOSE. */
 void smtp_server_settle(struct smtp_server *s, enum reply reply, struct str text,
                         struct buffer *out);
 

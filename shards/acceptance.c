@@ -1,0 +1,293 @@
+/* acceptance.c -- the end of data: a mail becomes ours, or is refused.
+ *
+ * One unit carries the mail and, where somebody waits and a rule wants it told, the hold notice. When
+ * it is synced the client hears 250, and what is due at once goes to the outbox. The acceptance outlives
+ * its connection: a client that hangs up before the answer loses the answer, not the mail. */
+
+#include "core/base/counter.h"
+#include "core/base/heap.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/mail/word.h"
+#include "core/policy/directory.h"
+#include "core/remake/judge.h"
+#include "shards/intake.h"
+#include "shards/outbox.h"
+#include "shards/report.h"
+
+#include <stdio.h>
+
+enum { PREFIX_BYTES_MAX = 16 << 10, MESSAGE_BYTES_MAX = 16 << 20, TEXT_BYTES_MAX = 1024 };
+
+struct acceptance {
+    struct shard *shard;
+    struct handle intake;
+    struct deposit *deposit; /* kept until the answer: what the mail does not use goes back then */
+    uint64_t id, notice_id;  /* 0: no notice */
+};
+
+static void settle(struct shard *s, struct handle intake, enum reply reply, struct str text)
+{
+    struct intake *i = slab_get(&s->intakes, intake);
+    if (i && i->wait == WAIT_COMMIT)
+        intake_settle(i, reply, text);
+}
+
+static bool is_due_now(const struct message *m)
+{
+    return message_due_ms(m) <= m->accepted_ms;
+}
+
+static void tell(const struct acceptance *a, const struct message *m)
+{
+    count(smtpd_accepted);
+    log_info("accepted", log_id("id", m->id), log_str("from", m->sender),
+             log_str("organisation", m->organisation), log_str("client", m->client),
+             log_u64("recipients", m->recipient_count), log_u64("bytes", m->body_bytes),
+             log_str("message_id", m->message_id));
+    if (a->notice_id) {
+        count(notices);
+        log_info("notice_written", log_id("id", a->notice_id), log_id("about", m->id));
+    }
+}
+
+static void committed(struct waiter *w, const struct cell *answer)
+{
+    struct acceptance *a = w->owner;
+    struct shard *s = a->shard;
+    struct unit *u = answer->object;
+    char text[64];
+    switch (u->result) {
+    case COMMIT_SYNCED:
+        deposit_keep(a->deposit);
+        tell(a, u->accept[0]);
+        for (uint32_t n = 0; n < u->accept_count; n++)
+            if (is_due_now(u->accept[n]))
+                outbox_due(s, u->accept[n]->id);
+        (void)snprintf(text, sizeof text, "Message accepted as %s", id_text(a->id).at);
+        settle(s, a->intake, REPLY_250_ACCEPTED, str_c(text));
+        break;
+    case COMMIT_FULL:
+        count(smtpd_tempfailed);
+        settle(s, a->intake, REPLY_452_STORAGE_FULL, STR(""));
+        break;
+    case COMMIT_REFUSED:
+    case COMMIT_FAILED:
+        count(smtpd_tempfailed);
+        settle(s, a->intake, REPLY_451_STORAGE, STR(""));
+        break;
+    }
+    unit_drop(&u);
+    deposit_drop(&a->deposit);
+    heap_drop(a);
+}
+
+/* Strings of the session, copied into the message. */
+static bool fill_texts(const struct intake *i, const struct header_facts *facts, struct message *m)
+{
+    struct buffer prefix, message_id, subject, client;
+    buffer_init(&prefix, PREFIX_BYTES_MAX);
+    buffer_init(&message_id, TEXT_BYTES_MAX);
+    buffer_init(&subject, LIMIT_SUBJECT_BYTES * 4);
+    buffer_init(&client, TEXT_BYTES_MAX);
+    trace_write(i, facts, clock_wall_ms(), &prefix, &message_id);
+    word_decode(facts->subject, LIMIT_SUBJECT_BYTES, &subject);
+    buffer_printf(&client, "%s %.*s", i->client_text.at, STR_ARG(buffer_str(&i->session.helo)));
+    m->prefix = arena_copy(&m->arena, buffer_str(&prefix));
+    m->message_id = arena_copy(&m->arena, buffer_str(&message_id));
+    m->subject = arena_copy(&m->arena, buffer_str(&subject));
+    m->client = arena_copy(&m->arena, buffer_str(&client));
+    m->sender = arena_copy(&m->arena, i->session.sender.whole);
+    m->user = arena_copy(&m->arena, buffer_str(&i->session.user));
+    m->organisation = arena_copy(&m->arena, buffer_str(&i->organisation));
+    bool good = !prefix.full && m->prefix.at && m->message_id.at && m->subject.at && m->client.at &&
+                m->sender.at && m->user.at && m->organisation.at;
+    buffer_drop(&prefix);
+    buffer_drop(&message_id);
+    buffer_drop(&subject);
+    buffer_drop(&client);
+    return good;
+}
+
+static uint32_t flags_of(const struct intake *i, const struct header_facts *facts)
+{
+    const struct smtp_server *session = &i->session;
+    uint32_t flags = 0;
+    if (facts->is_auto || session->sender.whole.len == 0)
+        flags |= MESSAGE_AUTO;
+    if (session->body_8bit || session->body.scan.eight_bit)
+        flags |= MESSAGE_8BIT;
+    if (session->authenticated)
+        flags |= MESSAGE_SUBMITTED;
+    if (session->secure)
+        flags |= MESSAGE_TLS;
+    return flags;
+}
+
+static bool fill_recipients(const struct intake *i, struct message *m)
+{
+    uint32_t count = i->session.recipient_count;
+    m->recipients = arena_take(&m->arena, count * sizeof *m->recipients);
+    if (!m->recipients)
+        return false;
+    for (uint32_t n = 0; n < count; n++) {
+        const struct smtp_recipient *from = &i->session.recipients[n];
+        struct recipient *r = &m->recipients[n];
+        r->address = arena_copy(&m->arena, from->address.whole);
+        r->orcpt = arena_copy(&m->arena, from->orcpt);
+        r->notify = from->notify;
+        if (!r->address.at || !r->orcpt.at)
+            return false;
+    }
+    m->recipient_count = count;
+    return true;
+}
+
+static bool fill_cuts(const struct header_facts *facts, struct message *m)
+{
+    if (facts->cut_count == 0)
+        return true;
+    m->cuts = arena_take(&m->arena, facts->cut_count * sizeof *m->cuts);
+    if (!m->cuts)
+        return false;
+    memcpy(m->cuts, facts->cuts, facts->cut_count * sizeof *m->cuts);
+    m->cut_count = facts->cut_count;
+    return true;
+}
+
+static struct message *build(const struct intake *i, const struct header_facts *facts)
+{
+    struct message *m = message_make(MESSAGE_BYTES_MAX);
+    if (!m)
+        return NULL;
+    m->id = i->id;
+    m->kind = MESSAGE_MAIL;
+    m->flags = flags_of(i, facts);
+    m->accepted_ms = shard_adopted_ms(i->shard);
+    m->accepted_boot_ms = clock_boot_ms();
+    m->boot = i->shard->boot;
+    if (!fill_texts(i, facts, m) || !fill_recipients(i, m) || !fill_cuts(facts, m))
+        message_drop(&m);
+    return m;
+}
+
+/* Rules of the organisation as it is now; false: the organisation is gone. */
+static bool decide_all(const struct intake *i, struct message *m, struct judgement *j)
+{
+    const struct snapshot *now = i->shard->snapshot;
+    const struct organisation *o = directory_find(now->directory, m->organisation);
+    struct judge_facts f = {
+        .organisation = o,
+        .user = o && m->user.len ? organisation_user(o, m->user) : NULL,
+        .client = i->client,
+        .client_bytes = i->client_bytes,
+        .now_ms = m->accepted_ms,
+        .hold_standard_ms = now->settings->hold,
+    };
+    if (!o || (m->user.len && !f.user))
+        return false;
+    judge(&f, m, j);
+    for (uint32_t n = 0; n < m->recipient_count; n++) /* the rule may be gone before the mail */
+        m->recipients[n].rule = arena_copy(&m->arena, m->recipients[n].rule);
+    j->notice = j->notice && now->settings->notices && m->sender.len && !(m->flags & MESSAGE_AUTO);
+    return true;
+}
+
+static enum reply commit(struct intake *i, struct message *m, char *body, struct unit *u,
+                         bool notice)
+{
+    struct shard *s = i->shard;
+    struct report r = {0};
+    struct acceptance *a = heap_take(sizeof *a);
+    *a = (struct acceptance){.shard = s, .intake = slab_handle(&s->intakes, i), .id = i->id};
+    if (notice) {
+        a->notice_id = shard_new_id(s, &s->partitions[0]);
+        r = report_hold(s, m, a->notice_id);
+    }
+    bool good = unit_accept(u, m, body, body ? m->body_bytes : 0);
+    if (good && notice)
+        good = r.message && unit_accept(u, r.message, r.body, r.body_bytes);
+    if (good) {
+        a->deposit = i->deposit;
+        i->deposit = NULL;
+        i->wait = WAIT_COMMIT;
+        if (shard_commit(s, &s->partitions[0], u, committed, a))
+            return REPLY_250_ACCEPTED;
+        deposit_drop(&a->deposit);
+    }
+    unit_drop(&u);
+    heap_drop(a);
+    return REPLY_452_MEMORY;
+}
+
+static enum reply queue(struct intake *i, const struct header_facts *facts)
+{
+    struct judgement j;
+    char *body = NULL;
+    struct message *m = build(i, facts);
+    struct unit *u = unit_make();
+    enum reply refusal = REPLY_452_MEMORY;
+    if (m && u && !decide_all(i, m, &j))
+        refusal = REPLY_451_POLICY;
+    else if (m && u && deposit_settle(i->deposit, m, &body))
+        return commit(i, m, body, u, j.notice);
+    message_drop(&m);
+    unit_drop(&u);
+    return refusal;
+}
+
+static enum reply check_header(struct intake *i, struct arena *arena, struct header_facts *facts)
+{
+    const unsigned refused = HEADER_ODD_BLANK | HEADER_ODD_BYTE;
+    if (!i->header.done && header_finish(&i->header) != HEADER_DONE)
+        return REPLY_552_HEADERS_LONG;
+    /* the header must end where every reader sees its end (SMUG-16, SMUG-17) */
+    bool odd_line = i->header.odd & HEADER_ODD_LINE && i->header.count > 0;
+    bool odd_start = i->header.odd & HEADER_ODD_START && i->header.bytes.len &&
+                     (i->header.bytes.at[0] == ' ' || i->header.bytes.at[0] == '\t');
+    if (i->header.odd & refused || odd_line || odd_start)
+        return REPLY_550_HEADERS;
+    if (!header_read_facts(&i->header, arena, facts))
+        return REPLY_452_MEMORY;
+    return facts->received > LIMIT_RECEIVED_FIELDS ? REPLY_554_LOOP : REPLY_250_ACCEPTED;
+}
+
+/* All content is here, or a refusal is known. */
+static void conclude(struct intake *i)
+{
+    struct header_facts facts;
+    struct arena arena;
+    arena_init(&arena, LIMIT_HEADER_BYTES);
+    enum reply reply = check_header(i, &arena, &facts);
+    if (reply == REPLY_250_ACCEPTED && order_is_for_gate(i)) {
+        order_begin(i);
+    } else {
+        if (reply == REPLY_250_ACCEPTED)
+            reply = queue(i, &facts);
+        if (reply != REPLY_250_ACCEPTED) {
+            count(smtpd_rejected);
+            intake_settle(i, reply, STR(""));
+        }
+    }
+    arena_drop(&arena);
+}
+
+void acceptance_begin(struct intake *i)
+{
+    if (i->refusal == REPLIES && i->deposit) {
+        switch (deposit_finish(i->deposit)) {
+        case DEPOSIT_OK:
+            conclude(i);
+            return;
+        case DEPOSIT_WAIT:
+            return;
+        case DEPOSIT_FULL:
+            i->refusal = REPLY_452_STORAGE_FULL;
+            break;
+        case DEPOSIT_FAILED:
+            i->refusal = REPLY_451_STORAGE;
+            break;
+        }
+    }
+    intake_settle(i, i->refusal == REPLIES ? REPLY_451_LOCAL : i->refusal, STR(""));
+}

@@ -1,0 +1,63 @@
+/* intake.h -- an inbound connection: the SMTP session (smtp_server.h) on the wire, what it may send, and
+ * where its mail goes.
+ *
+ * Thread   the shard's, but intake_prepare().
+ * Memory   an idle one is its struct and the session's; see deposit.h for one that sends a mail.
+ * Promise  nothing is answered 250 before its unit is synced. When the client is gone before the answer,
+ *          the mail is still ours (RFC 5321 4.1.1.10).
+ */
+#ifndef SHARDS_INTAKE_H
+#define SHARDS_INTAKE_H
+
+#include "core/io/connection.h"
+#include "core/mail/header.h"
+#include "shards/deposit.h"
+
+enum intake_wait { /* why nothing is fed to the session */
+    WAIT_NOTHING,
+    WAIT_LOGIN,
+    WAIT_DEPOSIT, /* the disk is slower than the client */
+    WAIT_FINISH,  /* the last block */
+    WAIT_COMMIT,
+    WAIT_ORDER,   /* a reply mail's command */
+};
+
+struct intake {
+    struct shard *shard;
+    struct connection connection;
+    struct smtp_server session;
+    struct deadline deadline;
+    enum smtp_service service;
+    enum intake_wait wait;
+    bool counted, closing;
+    char client[16];          /* address, network order */
+    size_t client_bytes;
+    struct address_text client_text;
+
+    /* of the mail that is being received */
+    struct deposit *deposit;
+    struct header header;
+    uint64_t id;
+    enum reply refusal;       /* known before the end; REPLIES: none */
+    struct buffer organisation; /* name; found at MAIL */
+};
+
+void intake_prepare(struct shard *s, const struct shard_listener *listeners, uint32_t count);
+void intake_start(struct shard *s);
+void intake_stop_all(struct shard *s); /* no new ones; idle ones hear 421 */
+
+/* The answer that the session waits for (MESSAGE). */
+void intake_settle(struct intake *i, enum reply reply, struct str text);
+
+/* acceptance.c: the end of data; ends in intake_settle() now or later. */
+void acceptance_begin(struct intake *i);
+
+/* order.c: is this mail for the gate address? Then it is obeyed, not queued. */
+bool order_is_for_gate(const struct intake *i);
+void order_begin(struct intake *i);
+
+/* trace.c: what goes before the stored body. */
+void trace_write(const struct intake *i, const struct header_facts *facts, uint64_t wall_ms,
+                 struct buffer *out, struct buffer *message_id);
+
+#endif

@@ -1,0 +1,194 @@
+#include "shards/mail.h"
+
+#include "core/base/counter.h"
+#include "core/base/heap.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
+#include "shards/content.h"
+#include "shards/outbox.h"
+#include "shards/report.h"
+#include "shards/retry.h"
+
+enum { HEADER_ROOM = LIMIT_HEADER_BYTES };
+
+/* Outcomes on their way to the journal. */
+struct conclusion {
+    struct mail *mail;
+    struct outcome *outcomes; /* texts in the unit's arena */
+    uint32_t count;
+    struct unit *unit;
+    struct content *content;  /* while the header for a DSN is read */
+    struct buffer header;
+    uint64_t dsn_id;          /* 0: none */
+};
+
+static void drop(struct conclusion *c)
+{
+    content_drop(&c->content);
+    buffer_drop(&c->header);
+    unit_drop(&c->unit);
+    heap_drop(c->outcomes);
+    heap_drop(c);
+}
+
+static const char *const verdict_events[] = {"delivered", "deferred", "bounced"};
+
+static void tell(const struct conclusion *c)
+{
+    const struct message *m = c->mail->message;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct outcome *o = &c->outcomes[i];
+        const struct recipient *r = &m->recipients[o->recipient];
+        static const enum counter counters[] = {COUNTER_delivered, COUNTER_deferred,
+                                                COUNTER_bounced};
+        counter_add(counters[o->verdict], 1);
+        log_info(verdict_events[o->verdict], log_id("id", m->id), log_str("from", m->sender),
+                 log_str("to", r->address), log_u64("attempts", r->attempts + 1),
+                 log_str("reply", o->why));
+    }
+    if (c->dsn_id) {
+        count(notices);
+        log_info("dsn_written", log_id("id", c->dsn_id), log_id("about", m->id),
+                 log_str("to", m->sender));
+    }
+}
+
+static void committed(struct waiter *w, const struct cell *answer)
+{
+    struct conclusion *c = w->owner;
+    struct mail *mail = c->mail;
+    c->unit = answer->object;
+    switch (c->unit->result) {
+    case COMMIT_SYNCED:
+        tell(c);
+        if (c->dsn_id)
+            outbox_due(mail->shard, c->dsn_id);
+        break;
+    case COMMIT_REFUSED: /* a person was faster: see what is left to do */
+        mail->again = true;
+        break;
+    case COMMIT_FULL:
+    case COMMIT_FAILED:
+        log_error("outcome_not_stored", log_id("id", mail->id));
+        break;
+    }
+    drop(c);
+    mail_release(mail);
+}
+
+static void commit(struct conclusion *c)
+{
+    struct shard *s = c->mail->shard;
+    struct unit *u = c->unit;
+    c->unit = NULL;
+    if (shard_commit(s, shard_partition_of(s, c->mail->id), u, committed, c))
+        return;
+    log_error("outcome_not_stored", log_id("id", c->mail->id));
+    unit_drop(&u);
+    struct mail *mail = c->mail;
+    drop(c);
+    mail_release(mail);
+}
+
+static void add_dsn(struct conclusion *c)
+{
+    struct shard *s = c->mail->shard;
+    uint64_t id = shard_new_id(s, shard_partition_of(s, c->mail->id));
+    struct report r = report_bounce(s, c->mail->message, id, c->outcomes, c->count,
+                                    buffer_str(&c->header));
+    if (!r.message || !unit_accept(c->unit, r.message, r.body, r.body_bytes)) {
+        log_error("dsn_not_written", log_id("about", c->mail->id));
+        return;
+    }
+    c->dsn_id = id;
+}
+
+static bool header_is_whole(const struct buffer *header)
+{
+    return str_find_str(buffer_str(header), STR("\r\n\r\n")) != SIZE_MAX;
+}
+
+/* Pieces of the mail until its header section is there, or can't be read. */
+static void read_header(void *owner)
+{
+    struct conclusion *c = owner;
+    struct str piece;
+    for (;;) {
+        enum content_status status = content_piece(c->content, &piece);
+        if (status == CONTENT_WAIT)
+            return;
+        if (status == CONTENT_PIECE) {
+            buffer_put(&c->header, str_head(piece, HEADER_ROOM - c->header.len));
+            if (!header_is_whole(&c->header) && c->header.len < HEADER_ROOM)
+                continue;
+        }
+        content_drop(&c->content);
+        add_dsn(c);
+        commit(c);
+        return;
+    }
+}
+
+static bool add_move(struct conclusion *c, struct outcome *o)
+{
+    struct shard *s = c->mail->shard;
+    const struct settings *settings = s->snapshot->settings;
+    const struct message *m = c->mail->message;
+    const struct recipient *r = &m->recipients[o->recipient];
+    uint64_t now_ms = shard_adopted_ms(s);
+    if (o->verdict == VERDICT_RETRY && retry_is_over(settings, r, m->accepted_ms, now_ms))
+        o->verdict = VERDICT_BOUNCE;
+    static const enum stage to[] = {STAGE_DELIVERED, STAGE_RETRY, STAGE_BOUNCED};
+    struct move *move = unit_move(c->unit);
+    o->why = arena_copy(&c->unit->arena, o->why);
+    o->status = arena_copy(&c->unit->arena, o->status);
+    if (!move || !o->why.at || !o->status.at)
+        return false;
+    *move = (struct move){
+        .id = m->id,
+        .recipient = o->recipient,
+        .to = to[o->verdict],
+        .from = o->attempted ? 1u << STAGE_SENDING : 0,
+        .set = o->exposed ? RECIPIENT_EXPOSED : 0,
+        .count_attempt = true,
+        .last = o->why,
+    };
+    if (o->verdict == VERDICT_RETRY)
+        move->due_ms = now_ms + retry_interval_ms(settings, r->attempts + 1, random_u64());
+    return true;
+}
+
+/* Must the sender be told? Never about what we wrote ourselves, nor when there is no sender. */
+static bool wants_dsn(const struct conclusion *c)
+{
+    const struct message *m = c->mail->message;
+    if (m->kind != MESSAGE_MAIL || m->sender.len == 0)
+        return false;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->outcomes[i].verdict == VERDICT_BOUNCE)
+            return true;
+    return false;
+}
+
+void mail_conclude(struct mail *mail, const struct outcome *outcomes, uint32_t count)
+{
+    struct conclusion *c = heap_take(sizeof *c);
+    *c = (struct conclusion){.mail = mail, .count = count, .unit = unit_make()};
+    c->outcomes = heap_take(count * sizeof *outcomes);
+    memcpy(c->outcomes, outcomes, count * sizeof *outcomes);
+    buffer_init(&c->header, HEADER_ROOM);
+    bool good = c->unit != NULL;
+    for (uint32_t i = 0; i < count && good; i++)
+        good = add_move(c, &c->outcomes[i]);
+    if (!good) {
+        log_error("outcome_not_stored", log_id("id", mail->id), log_text("why", "no memory"));
+        drop(c);
+        mail_release(mail);
+        return;
+    }
+    if (!wants_dsn(c)) {
+        commit(c);
+        return;
+    }
+    c->content = content_make(mail->shard, mail->message, read_header, c);
+}

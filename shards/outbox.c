@@ -1,0 +1,197 @@
+#include "shards/outbox.h"
+
+#include "core/base/heap.h"
+#include "core/base/log.h"
+#include "shards/route.h"
+
+enum {
+    FETCHES_PER_TURN = 64,
+    MAILS_IN_WORK_MAX = 2000, /* in memory at once, about 2 KiB each without bodies */
+};
+
+static struct str id_key(const uint64_t *id)
+{
+    return str_from((const char *)id, sizeof *id);
+}
+
+void outbox_due(struct shard *s, uint64_t id)
+{
+    struct mail *mail = map_get(&s->mails, id_key(&id));
+    if (mail)
+        mail->again = true;
+    else
+        id_queue_put(&s->ready, id);
+}
+
+void mail_use(struct mail *mail)
+{
+    mail->users++;
+}
+
+void mail_release(struct mail *mail)
+{
+    must(mail->users > 0);
+    if (--mail->users == 0)
+        outbox_finished(mail);
+}
+
+void outbox_finished(struct mail *mail)
+{
+    struct shard *s = mail->shard;
+    (void)map_remove(&s->mails, id_key(&mail->id));
+    s->mails_in_work--;
+    if (mail->again)
+        id_queue_put(&s->ready, mail->id);
+    message_drop(&mail->message);
+    heap_drop(mail);
+}
+
+/* What a recipient needs now. */
+enum need { NEED_NOTHING, NEED_SEND, NEED_RETURN };
+
+static enum need need_of(const struct recipient *r, uint64_t now_ms)
+{
+    if (r->due_ms > now_ms)
+        return NEED_NOTHING;
+    switch (r->stage) {
+    case STAGE_WAITING:
+    case STAGE_RETRY:
+        return r->flags & RECIPIENT_DAMAGED ? NEED_RETURN : NEED_SEND;
+    case STAGE_HELD:
+    case STAGE_APPROVAL:
+        return NEED_RETURN;
+    case STAGE_SENDING:
+    case STAGE_DELIVERED:
+    case STAGE_BOUNCED:
+    case STAGE_DISCARDED:
+    case STAGES:
+        break;
+    }
+    return NEED_NOTHING;
+}
+
+static struct str domain_of(struct str address)
+{
+    size_t at = address.len;
+    while (at > 0 && address.at[at - 1] != '@')
+        at--;
+    return at ? str_skip(address, at) : address;
+}
+
+/* A destination's delivery that still has room, while one mail is being cut up. */
+static void close_delivery(struct destination *d)
+{
+    struct delivery *delivery = d->open;
+    d->open = NULL;
+    mail_use(delivery->mail);
+    route_add(d, delivery);
+}
+
+/* Puts recipient `i` into the open delivery of its destination. False: no memory for it now. */
+static bool place(struct mail *mail, uint32_t i, struct list *open)
+{
+    struct shard *s = mail->shard;
+    struct destination *d = route_of(s, domain_of(mail->message->recipients[i].address));
+    uint32_t room = (uint32_t)s->snapshot->settings->outbound_recipients;
+    if (!d)
+        return false;
+    if (!d->open && route_is_full(d)) {
+        if (!mail->parked)
+            route_park(d, mail->id);
+        mail->parked = true;
+        return true;
+    }
+    if (!d->open) {
+        d->open = heap_take(sizeof *d->open + room * sizeof(uint32_t));
+        d->open->mail = mail;
+        list_append(open, &d->open_link);
+    }
+    d->open->recipient[d->open->count++] = i;
+    if (d->open->count == room) {
+        list_remove(&d->open_link);
+        close_delivery(d);
+    }
+    return true;
+}
+
+static void give_back(struct mail *mail, uint64_t now_ms)
+{
+    const struct message *m = mail->message;
+    struct outcome *outcomes = heap_take(m->recipient_count * sizeof *outcomes);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        const struct recipient *r = &m->recipients[i];
+        if (need_of(r, now_ms) != NEED_RETURN)
+            continue;
+        bool damaged = r->flags & RECIPIENT_DAMAGED;
+        outcomes[count++] = (struct outcome){
+            .recipient = i,
+            .verdict = VERDICT_BOUNCE,
+            .why = damaged ? STR("the stored mail is damaged and cannot be sent")
+                           : STR("nobody decided about the stopped mail in time; it was not sent"),
+            .status = damaged ? STR("5.3.0") : STR("5.7.1"),
+        };
+    }
+    if (count) {
+        mail_use(mail);
+        mail_conclude(mail, outcomes, count);
+    }
+    heap_drop(outcomes);
+}
+
+static void work_on(struct mail *mail)
+{
+    const struct message *m = mail->message;
+    uint64_t now_ms = shard_adopted_ms(mail->shard);
+    struct list open, *link;
+    list_init(&open);
+    mail_use(mail); /* ours, while we look */
+    give_back(mail, now_ms);
+    for (uint32_t i = 0; i < m->recipient_count; i++)
+        if (need_of(&m->recipients[i], now_ms) == NEED_SEND && !place(mail, i, &open))
+            mail->again = true;
+    while ((link = list_take(&open)))
+        close_delivery(owner_of(link, struct destination, open_link));
+    mail_release(mail);
+}
+
+static void fetched(struct waiter *w, const struct cell *answer)
+{
+    struct mail *mail = w->owner;
+    mail->message = answer->object;
+    if (mail->message) {
+        work_on(mail);
+        return;
+    }
+    mail_use(mail); /* purged or unknown: a stale due */
+    mail_release(mail);
+}
+
+static void fetch(struct shard *s, uint64_t id)
+{
+    if (map_get(&s->mails, id_key(&id)))
+        return;
+    struct shard_partition *p = shard_partition_of(s, id);
+    if (!p)
+        return;
+    struct mail *mail = heap_take(sizeof *mail);
+    *mail = (struct mail){.shard = s, .id = id};
+    struct cell c = {.kind = CELL_FETCH, .id = id};
+    if (!shard_ask(s, p->ask, &c, fetched, mail)) {
+        heap_drop(mail);
+        id_queue_put(&s->ready, id);
+        return;
+    }
+    map_set(&s->mails, id_key(&id), mail);
+    s->mails_in_work++;
+}
+
+void outbox_turn(struct shard *s)
+{
+    uint64_t id;
+    for (int i = 0; i < FETCHES_PER_TURN && s->mails_in_work < MAILS_IN_WORK_MAX && !s->stopping; i++) {
+        if (!id_queue_take(&s->ready, &id))
+            return;
+        fetch(s, id);
+    }
+}

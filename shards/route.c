@@ -1,0 +1,275 @@
+#include "shards/route.h"
+
+#include "core/base/counter.h"
+#include "core/base/heap.h"
+#include "core/base/log.h"
+#include "shards/outbox.h"
+#include "shards/transmit.h"
+
+enum {
+    RESOLUTION_FRESH_MS = 60000, /* then libunbound's cache is asked again: TTLs rule */
+    DEFER_WINDOW_MS = 1000,      /* a destination that just failed as a whole */
+    FORGET_MS = 60000,
+    WHY_BYTES_MAX = 1024,
+    DEFER_PER_TURN = 64,
+};
+
+struct destination *route_of(struct shard *s, struct str domain)
+{
+    const struct settings *settings = s->snapshot->settings;
+    struct str name = settings->route.len ? settings->route : domain;
+    struct destination *d = map_get(&s->destinations, name);
+    if (d)
+        return d;
+    d = heap_try(sizeof *d);
+    if (!d)
+        return NULL;
+    *d = (struct destination){.shard = s, .touched_ms = loop_now_ms(s->loop)};
+    list_init(&d->link);
+    list_init(&d->queue);
+    list_init(&d->idle);
+    buffer_init(&d->name, LIMIT_DOMAIN_BYTES + 16);
+    buffer_put(&d->name, name);
+    buffer_init(&d->defer_why, WHY_BYTES_MAX);
+    map_set(&s->destinations, name, d);
+    return d;
+}
+
+static void pump_later(struct destination *d)
+{
+    d->touched_ms = loop_now_ms(d->shard->loop);
+    if (!list_linked(&d->link))
+        list_append(&d->shard->pumping, &d->link);
+}
+
+bool route_is_full(const struct destination *d)
+{
+    return d->queued >= ROUTE_QUEUE_MAX;
+}
+
+void route_park(struct destination *d, uint64_t id)
+{
+    id_queue_put(&d->parked, id);
+}
+
+void route_add(struct destination *d, struct delivery *delivery)
+{
+    list_append(&d->queue, &delivery->link);
+    d->queued++;
+    pump_later(d);
+}
+
+static void unpark(struct destination *d)
+{
+    uint64_t id;
+    if (d->queued > ROUTE_QUEUE_MAX / 2)
+        return;
+    for (uint32_t room = ROUTE_QUEUE_MAX - d->queued; room > 0 && id_queue_take(&d->parked, &id); room--)
+        outbox_due(d->shard, id);
+}
+
+struct delivery *route_take(struct destination *d)
+{
+    struct list *first = list_take(&d->queue);
+    if (!first)
+        return NULL;
+    d->queued--;
+    if (d->parked.count)
+        unpark(d);
+    return owner_of(first, struct delivery, link);
+}
+
+static void conclude_all(struct delivery *delivery, enum verdict verdict, struct str why,
+                         struct str status)
+{
+    struct outcome *outcomes = heap_take(delivery->count * sizeof *outcomes);
+    for (uint32_t i = 0; i < delivery->count; i++)
+        outcomes[i] = (struct outcome){.recipient = delivery->recipient[i],
+                                       .verdict = verdict,
+                                       .why = why,
+                                       .status = status};
+    mail_conclude(delivery->mail, outcomes, delivery->count);
+    heap_drop(outcomes);
+    heap_drop(delivery);
+}
+
+static void defer_from_now(struct destination *d, struct str why)
+{
+    buffer_clear(&d->defer_why);
+    buffer_put(&d->defer_why, str_head(why, WHY_BYTES_MAX));
+    d->defer_until_ms = loop_now_ms(d->shard->loop) + DEFER_WINDOW_MS;
+    d->resolved = false;
+    pump_later(d);
+}
+
+static void fail_all(struct destination *d, struct str why, struct str status)
+{
+    struct delivery *delivery;
+    while ((delivery = route_take(d)))
+        conclude_all(delivery, VERDICT_BOUNCE, why, status);
+}
+
+static void keep_exchangers(struct destination *d, const struct resolution *answer)
+{
+    heap_drop(d->exchangers);
+    d->exchangers = heap_take(answer->count * sizeof *d->exchangers);
+    memcpy(d->exchangers, answer->exchanger, answer->count * sizeof *d->exchangers);
+    d->exchanger_count = (uint32_t)answer->count;
+    d->resolved = true;
+    d->resolved_ms = loop_now_ms(d->shard->loop);
+}
+
+static void resolved(struct question *q, const struct resolution *answer)
+{
+    struct destination *d = q->owner;
+    d->resolving = false;
+    switch (answer->status) {
+    case RESOLVE_OK:
+        keep_exchangers(d, answer);
+        break;
+    case RESOLVE_RETRY:
+        defer_from_now(d, str_c(answer->why));
+        break;
+    case RESOLVE_NONE:
+        fail_all(d, str_c(answer->why), STR("5.1.2"));
+        break;
+    case RESOLVE_NULL_MX:
+        fail_all(d, str_c(answer->why), STR("5.1.10"));
+        break;
+    case RESOLVE_UNUSABLE:
+        defer_from_now(d, str_c(answer->why));
+        break;
+    case RESOLVE_LOOP:
+        fail_all(d, str_c(answer->why), STR("5.4.6"));
+        break;
+    }
+    pump_later(d);
+}
+
+/* A route HOST:PORT with an address needs no resolver. */
+static bool resolve_route(struct destination *d)
+{
+    struct resolution fixed = {.status = RESOLVE_OK, .count = 1};
+    struct exchanger one = {0};
+    if (d->shard->snapshot->settings->route.len == 0 ||
+        !acceptor_parse(buffer_str(&d->name), &one.address, &one.address_len))
+        return false;
+    memcpy(one.name, d->name.at, size_min(d->name.len, sizeof one.name - 1));
+    fixed.exchanger = &one;
+    keep_exchangers(d, &fixed);
+    return true;
+}
+
+static bool resolve(struct destination *d)
+{
+    if (d->resolved && (d->connections || loop_now_ms(d->shard->loop) - d->resolved_ms < RESOLUTION_FRESH_MS))
+        return true;
+    if (d->resolving || resolve_route(d))
+        return d->resolved;
+    d->resolving = true;
+    d->question.done = resolved;
+    d->question.owner = d;
+    resolver_ask(d->shard->resolver, &d->question, buffer_str(&d->name));
+    return false;
+}
+
+void route_connection_gone(struct destination *d, bool reached, uint32_t exchanger, struct str why)
+{
+    d->touched_ms = loop_now_ms(d->shard->loop);
+    if (!reached && d->queued && !d->shard->stopping) {
+        if (d->connections)
+            return; /* others still work: their queue is not lost for one failed dial */
+        uint32_t next = exchanger + 1;
+        while (d->resolved && next < d->exchanger_count && !transmit_dial(d, next))
+            next++;
+        if (!d->resolved || next >= d->exchanger_count)
+            defer_from_now(d, why);
+    }
+    pump_later(d);
+}
+
+/* A destination that failed as a whole: what waits is deferred in slices, parked ids too. */
+static bool defer_waiting(struct destination *d)
+{
+    uint64_t now = loop_now_ms(d->shard->loop);
+    if (now >= d->defer_until_ms)
+        return false;
+    for (int i = 0; i < DEFER_PER_TURN; i++) {
+        struct delivery *delivery = route_take(d);
+        if (!delivery)
+            break;
+        conclude_all(delivery, VERDICT_RETRY, buffer_str(&d->defer_why), STR("4.4.1"));
+    }
+    unpark(d);
+    if (d->parked.count)
+        d->defer_until_ms = now + DEFER_WINDOW_MS;
+    return true;
+}
+
+/* True: look again next turn. */
+static bool pump(struct destination *d)
+{
+    struct shard *s = d->shard;
+    const struct settings *settings = s->snapshot->settings;
+    if (d->queued == 0)
+        return false;
+    if (defer_waiting(d))
+        return d->queued > 0;
+    while (d->queued && !list_empty(&d->idle))
+        transmit_offer(transmit_of_idle(d->idle.next));
+    if (d->queued == 0 || !resolve(d))
+        return false;
+    /* as many dials under way as there are deliveries for them, but one at first: does it answer? */
+    while (d->connections < settings->outbound_connections &&
+           d->connecting < u64_min(d->queued, d->connections > d->connecting ? 4 : 1)) {
+        if (s->outbound_count >= settings->outbound_total)
+            return true;
+        if (!transmit_dial(d, 0)) {
+            defer_from_now(d, STR("no socket could be opened here"));
+            return true;
+        }
+    }
+    return false;
+}
+
+void route_turn(struct shard *s)
+{
+    struct list again;
+    struct list *link;
+    list_init(&again);
+    while ((link = list_take(&s->pumping))) {
+        struct destination *d = owner_of(link, struct destination, link);
+        if (!s->stopping && pump(d))
+            list_append(&again, &d->link);
+    }
+    list_splice(&s->pumping, &again);
+}
+
+static void forget(struct destination *d)
+{
+    list_remove(&d->link);
+    if (d->resolving)
+        resolver_forget(d->shard->resolver, &d->question);
+    heap_drop(d->exchangers);
+    id_queue_drop(&d->parked);
+    buffer_drop(&d->name);
+    buffer_drop(&d->defer_why);
+    heap_drop(d);
+}
+
+void route_tick(struct shard *s)
+{
+    struct map_entry *at = NULL;
+    struct str name;
+    void *value;
+    uint64_t now = loop_now_ms(s->loop);
+    while (map_next(&s->destinations, &at, &name, &value)) {
+        struct destination *d = value;
+        if (d->queued)
+            pump_later(d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
+        else if (!d->connections && !d->resolving && !d->parked.count && now - d->touched_ms > FORGET_MS) {
+            (void)map_remove(&s->destinations, name);
+            forget(d);
+        }
+    }
+}

@@ -1,0 +1,403 @@
+#include "shards/shard.h"
+
+#include "core/base/counter.h"
+#include "core/base/heap.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
+#include "shards/intake.h"
+#include "shards/labour.h"
+#include "shards/outbox.h"
+#include "shards/route.h"
+#include "shards/transmit.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+enum {
+    LOOP_ENTRIES = 4096,
+    WAITERS_MAX = 200000,
+    PULSE_MS = 1000,
+    TURN_MS_MAX = 1000,
+};
+
+/* ---- ids and queues of ids */
+
+void id_queue_put(struct id_queue *q, uint64_t id)
+{
+    if (q->head + q->count == q->room) {
+        if (q->head > q->room / 2) { /* more than half is used up: move instead of growing */
+            memmove(q->at, q->at + q->head, q->count * sizeof *q->at);
+            q->head = 0;
+        } else {
+            size_t room = q->room ? q->room * 2 : 64;
+            uint64_t *at = heap_grow(q->at, room * sizeof *at);
+            must(at != NULL);
+            q->at = at;
+            q->room = room;
+        }
+    }
+    q->at[q->head + q->count++] = id;
+}
+
+bool id_queue_take(struct id_queue *q, uint64_t *id)
+{
+    if (q->count == 0)
+        return false;
+    *id = q->at[q->head++];
+    if (--q->count == 0) {
+        q->head = 0;
+        if (q->room > 4096)
+            id_queue_drop(q);
+    }
+    return true;
+}
+
+void id_queue_drop(struct id_queue *q)
+{
+    heap_drop(q->at);
+    *q = (struct id_queue){0};
+}
+
+uint64_t shard_adopted_ms(const struct shard *s)
+{
+    return clock_adopted_ms(&s->anchor, clock_wall_ms(), clock_boot_ms());
+}
+
+struct shard_partition *shard_partition_of(struct shard *s, uint64_t id)
+{
+    uint32_t number = id_partition(id);
+    if (number % s->count != s->index || number / s->count >= s->partition_count)
+        return NULL;
+    return &s->partitions[number / s->count];
+}
+
+uint64_t shard_new_id(const struct shard *s, struct shard_partition *p)
+{
+    uint32_t number = s->index + (uint32_t)(p - s->partitions) * s->count;
+    return id_make((uint32_t)s->snapshot->settings->node, number, p->serial_next++);
+}
+
+/* ---- questions and answers */
+
+bool shard_ask(struct shard *s, struct ring *r, struct cell *question,
+               void (*answered)(struct waiter *, const struct cell *), void *owner)
+{
+    struct waiter *w = slab_take(&s->waiters);
+    if (!w)
+        return false;
+    w->answered = answered;
+    w->owner = owner;
+    question->request = slab_handle(&s->waiters, w);
+    question->from = s->index;
+    ring_put(r, question);
+    return true;
+}
+
+bool shard_commit(struct shard *s, struct shard_partition *p, struct unit *u,
+                  void (*answered)(struct waiter *, const struct cell *), void *owner)
+{
+    struct cell c = {.kind = CELL_COMMIT, .object = u};
+    return shard_ask(s, p->ask, &c, answered, owner);
+}
+
+static void answer(struct shard *s, const struct cell *c)
+{
+    struct waiter *slot = slab_get(&s->waiters, c->request);
+    must(slot != NULL);
+    struct waiter w = *slot;
+    slab_give(&s->waiters, slot);
+    w.answered(&w, c);
+}
+
+/* ---- deadlines */
+
+void shard_deadline(struct shard *s, enum shard_lapse which, struct deadline *d)
+{
+    lapse_start(&s->lapses[which], &d->entry, loop_now_ms(s->loop));
+}
+
+static void set_lapses(struct shard *s)
+{
+    const struct settings *set = s->snapshot->settings;
+    s->lapses[LAPSE_COMMAND].length_ms = set->command_timeout;
+    s->lapses[LAPSE_CONNECT].length_ms = set->connect_timeout;
+    s->lapses[LAPSE_REPLY].length_ms = set->reply_timeout;
+    s->lapses[LAPSE_DATA].length_ms = set->data_timeout;
+    s->lapses[LAPSE_DOT].length_ms = set->dot_timeout;
+    s->lapses[LAPSE_IDLE].length_ms = set->outbound_idle;
+}
+
+static uint64_t sweep(struct shard *s)
+{
+    uint64_t now = loop_now_ms(s->loop), next = UINT64_MAX;
+    struct lapse_entry *e;
+    for (size_t i = 0; i < LAPSES; i++) {
+        while ((e = lapse_take(&s->lapses[i], now))) {
+            struct deadline *d = owner_of(e, struct deadline, entry);
+            d->passed(d);
+        }
+        next = u64_min(next, lapse_next(&s->lapses[i]));
+    }
+    return next;
+}
+
+/* ---- settings */
+
+static void use_settings(struct shard *s)
+{
+    const struct snapshot *n = s->snapshot;
+    for (size_t i = 0; i < countof(s->server_settings); i++)
+        s->server_settings[i] = (struct smtp_server_settings){
+            .hostname = n->hostname,
+            .message_bytes_max = n->settings->message_size,
+            .recipients_max = (uint32_t)n->settings->recipients,
+            .errors_max = (uint32_t)n->settings->errors,
+            .service = (enum smtp_service)i,
+            .tls_offered = s->tls_server != NULL,
+        };
+    s->client_settings[0] =
+        (struct smtp_client_settings){.hostname = n->hostname, .use_tls = n->settings->outbound_tls};
+    s->client_settings[1] = (struct smtp_client_settings){.hostname = n->hostname};
+    set_lapses(s);
+}
+
+static bool load_certificate(struct shard *s, struct buffer *errors)
+{
+    const struct settings *set = s->snapshot->settings;
+    char certificate[4097], key[4097];
+    if (set->tls_certificate.len == 0)
+        return true;
+    (void)snprintf(certificate, sizeof certificate, "%.*s", STR_ARG(set->tls_certificate));
+    (void)snprintf(key, sizeof key, "%.*s", STR_ARG(set->tls_key));
+    struct tls_context *fresh = tls_context_server(certificate, key, "smtp", errors);
+    if (!fresh)
+        return false;
+    tls_context_drop(&s->tls_server);
+    s->tls_server = fresh;
+    return true;
+}
+
+/* Nothing on this thread refers to the old snapshot once this returns: sessions hold copies. */
+static void adopt(struct shard *s, const struct snapshot *fresh)
+{
+    struct cell c = {.kind = CELL_ADOPTED, .from = s->index};
+    struct buffer errors;
+    c.object = (void *)(uintptr_t)s->snapshot; /* goes home: it is the coordinator's to change */
+    s->snapshot = fresh;
+    buffer_init(&errors, 4096);
+    if (!load_certificate(s, &errors))
+        log_error("certificate_not_loaded", log_str("why", buffer_str(&errors)));
+    buffer_drop(&errors);
+    use_settings(s);
+    ring_put(s->to_coordinator, &c);
+}
+
+/* ---- the turn */
+
+static void hear_coordinator(struct shard *s, const struct cell *c)
+{
+    switch (c->kind) {
+    case CELL_DUE:
+        outbox_due(s, c->id);
+        return;
+    case CELL_PUBLISH:
+        adopt(s, c->object);
+        return;
+    case CELL_ANCHORED:
+        s->anchor = (struct clock_anchor){.adopted_ms = c->a, .boot_ms = c->b};
+        return;
+    case CELL_COMMANDED:
+        answer(s, c);
+        return;
+    case CELL_STOP:
+        s->stopping = true;
+        intake_stop_all(s);
+        return;
+    default:
+        must(!"a cell that coordinators say to workers");
+    }
+}
+
+static void hear(struct shard *s)
+{
+    struct cell c;
+    for (int i = 0; i < LIMIT_CELLS_PER_TURN && ring_take(s->from_coordinator, &c); i++)
+        hear_coordinator(s, &c);
+    for (uint32_t p = 0; p < s->partition_count; p++)
+        for (int i = 0; i < LIMIT_CELLS_PER_TURN && ring_take(s->partitions[p].answer, &c); i++)
+            answer(s, &c);
+    for (int i = 0; i < LIMIT_CELLS_PER_TURN && ring_take(s->from_labourer, &c); i++)
+        answer(s, &c);
+}
+
+static bool is_idle(void *owner)
+{
+    const struct shard *s = owner;
+    bool idle = ring_empty(s->from_coordinator) && ring_empty(s->from_labourer);
+    for (uint32_t p = 0; p < s->partition_count; p++)
+        idle = idle && ring_empty(s->partitions[p].answer);
+    return idle;
+}
+
+static void speak(struct shard *s)
+{
+    size_t kept = 0;
+    ring_flush(s->to_coordinator);
+    ring_flush(s->to_labourer);
+    for (uint32_t p = 0; p < s->partition_count; p++) {
+        ring_flush(s->partitions[p].ask);
+        kept += ring_kept(s->partitions[p].ask);
+    }
+    count_by(ring_kept, kept);
+}
+
+static void tick(struct shard *s)
+{
+    uint64_t now = loop_now_ms(s->loop);
+    if (now - s->pulse_ms < PULSE_MS)
+        return;
+    s->pulse_ms = now;
+    struct cell pulse = {.kind = CELL_PULSE, .from = s->index, .a = now};
+    ring_put(s->to_coordinator, &pulse);
+    for (uint32_t i = 0; i < s->acceptor_count; i++)
+        acceptor_tick(&s->acceptors[i], now);
+    route_tick(s);
+}
+
+/* Everything that was promised is written down, and nobody waits for an answer any more. */
+static void try_to_stop(struct shard *s)
+{
+    struct map_entry *at = NULL;
+    struct str name;
+    void *value;
+    while (map_next(&s->destinations, &at, &name, &value))
+        transmit_close_idle(value);
+    if (s->waiters.used || s->outbound_count || s->intakes.used)
+        return;
+    struct cell stopped = {.kind = CELL_STOPPED, .from = s->index};
+    ring_put(s->to_coordinator, &stopped);
+    s->stopped = true;
+}
+
+static void turn(struct shard *s)
+{
+    uint64_t now = loop_now_ms(s->loop);
+    hear(s);
+    uint64_t next = sweep(s);
+    outbox_turn(s);
+    route_turn(s);
+    tick(s);
+    if (s->stopping)
+        try_to_stop(s);
+    speak(s);
+    log_flush();
+    uint64_t wait = u64_min(TURN_MS_MAX, next > now ? next - now : 0);
+    if (!list_empty(&s->pumping) || (s->ready.count && !s->stopping))
+        wait = u64_min(wait, 1);
+    loop_turn(s->loop, s->stopped ? 0 : wait);
+}
+
+static void *run(void *shard)
+{
+    struct shard *s = shard;
+    char name[16];
+    cpu_set_t cores;
+    (void)snprintf(name, sizeof name, "worker-%u", s->index % 1000);
+    (void)prctl(PR_SET_NAME, name);
+    CPU_ZERO(&cores);
+    CPU_SET(s->core, &cores);
+    if (sched_setaffinity(0, sizeof cores, &cores) != 0)
+        log_warning("not_pinned", log_u64("worker", s->index), log_u64("core", s->core));
+    counter_thread_start();
+    loop_watch_port(s->loop, &s->port, is_idle, s);
+    intake_start(s);
+    while (!s->stopped)
+        turn(s);
+    struct work *w = work_make(WORK_STOP);
+    struct cell c = {.kind = CELL_WORK, .object = w};
+    ring_put(s->to_labourer, &c);
+    ring_flush(s->to_labourer);
+    log_flush();
+    return NULL;
+}
+
+/* ---- life */
+
+static bool make_resolver(struct shard *s, struct buffer *errors)
+{
+    const struct settings *set = s->snapshot->settings;
+    char forward[256], own[256];
+    (void)snprintf(forward, sizeof forward, "%.*s", STR_ARG(set->resolver));
+    (void)snprintf(own, sizeof own, "%.*s", STR_ARG(s->snapshot->hostname));
+    struct resolver_settings r = {
+        .forward = set->resolver.len ? forward : NULL,
+        .port = (uint16_t)set->outbound_port,
+        .allow_loopback = set->outbound_loopback,
+        .own_name = own,
+    };
+    s->resolver = resolver_open(s->loop, &r, errors);
+    return s->resolver != NULL;
+}
+
+struct shard *shard_make(const struct shard_settings *given, struct buffer *errors)
+{
+    struct shard *s = heap_take(sizeof *s);
+    s->index = given->index;
+    s->count = given->count;
+    s->core = given->core;
+    s->snapshot = given->snapshot;
+    s->anchor = given->anchor;
+    s->boot = clock_boot_id();
+    s->to_coordinator = given->to_coordinator;
+    port_init(&s->port);
+    list_init(&s->pumping);
+    map_init(&s->mails, random_u64());
+    map_init(&s->destinations, random_u64());
+    map_init(&s->clients, random_u64());
+    slab_init(&s->waiters, sizeof(struct waiter), WAITERS_MAX);
+    for (size_t i = 0; i < LAPSES; i++)
+        lapse_init(&s->lapses[i], 0);
+    s->loop = loop_open(LOOP_ENTRIES, LIMIT_RECEIVE_BUFFERS, errors);
+    s->tls_client = tls_context_client(errors);
+    if (!s->loop || !s->tls_client || !load_certificate(s, errors) || !make_resolver(s, errors))
+        return NULL;
+    use_settings(s);
+    intake_prepare(s, given->listeners, given->listener_count);
+    transmit_prepare(s);
+    return s;
+}
+
+struct port *shard_port(struct shard *s)
+{
+    return &s->port;
+}
+
+static struct labourer *make_labourer(struct shard *s)
+{
+    struct labourer *l = heap_take(sizeof *l);
+    port_init(&l->port);
+    s->to_labourer = l->from_worker = ring_make(&l->port);
+    s->from_labourer = l->to_worker = ring_make(&s->port);
+    return l;
+}
+
+void shard_start(struct shard *s, struct ring *from_coordinator, struct shard_partition *partitions,
+                 uint32_t partition_count)
+{
+    s->from_coordinator = from_coordinator;
+    s->partitions = partitions;
+    s->partition_count = partition_count;
+    struct labourer *l = make_labourer(s);
+    must(pthread_create(&s->labour_thread, NULL, labour_run, l) == 0);
+    must(pthread_create(&s->thread, NULL, run, s) == 0);
+}
+
+void shard_join(struct shard **s_p)
+{
+    struct shard *s = *s_p;
+    *s_p = NULL;
+    (void)pthread_join(s->thread, NULL);
+    (void)pthread_join(s->labour_thread, NULL);
+}

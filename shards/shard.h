@@ -1,0 +1,141 @@
+/* shard.h -- a worker: one pinned thread with its own ring, listeners, sessions, queue partition and
+ * outbound connections. It never blocks and shares nothing but snapshots.
+ *
+ * Thread   shard_make(), shard_start(), shard_join(): the thread that builds the program. Everything
+ *          else in this folder runs on the shard's own thread.
+ * Memory   everything that a shard owns hangs on struct shard; what waits for an answer is named by a
+ *          slab handle, so that a late answer for something gone finds nothing.
+ */
+#ifndef SHARDS_SHARD_H
+#define SHARDS_SHARD_H
+
+#include "core/base/lapse.h"
+#include "core/base/map.h"
+#include "core/io/acceptor.h"
+#include "core/io/resolver.h"
+#include "core/policy/snapshot.h"
+#include "shards/smtp_client.h"
+#include "shards/smtp_server.h"
+#include "storage/partition.h"
+
+#include <pthread.h>
+
+struct destination;
+
+/* What a COMMIT, FETCH, GRANT, WORK or COMMAND was asked for: answers carry its handle. */
+struct waiter {
+    void (*answered)(struct waiter *w, const struct cell *answer);
+    void *owner;
+};
+
+/* A partition that this shard serves; the first is where its new mails go. */
+struct shard_partition {
+    struct partition *partition;
+    struct ring *ask, *answer;
+    uint64_t serial_next;
+    bool failed; /* it stopped accepting */
+};
+
+struct shard_listener {
+    int fd;
+    enum smtp_service service;
+};
+
+struct shard_settings {
+    uint32_t index, count, core;
+    const struct snapshot *snapshot;
+    struct clock_anchor anchor;
+    struct ring *to_coordinator;
+    const struct shard_listener *listeners;
+    uint32_t listener_count;
+};
+
+/* The ids that are due and not yet taken up, in order; grows, 8 bytes each. */
+struct id_queue {
+    uint64_t *at;
+    size_t head, count, room;
+};
+void id_queue_put(struct id_queue *q, uint64_t id);
+bool id_queue_take(struct id_queue *q, uint64_t *id);
+void id_queue_drop(struct id_queue *q);
+
+enum shard_lapse { /* one FIFO of deadlines for each length */
+    LAPSE_COMMAND,
+    LAPSE_CONNECT,
+    LAPSE_REPLY,
+    LAPSE_DATA,
+    LAPSE_DOT,
+    LAPSE_IDLE,
+    LAPSES,
+};
+
+/* A deadline embedded in what it watches. */
+struct deadline {
+    struct lapse_entry entry;
+    void (*passed)(struct deadline *d);
+    void *owner;
+};
+
+struct shard {
+    uint32_t index, count, core;
+    const struct snapshot *snapshot;
+    struct clock_anchor anchor;
+    struct clock_boot_id boot;
+    struct loop *loop;
+    struct port port;
+    struct resolver *resolver;
+    struct tls_context *tls_server, *tls_client;
+
+    struct shard_partition *partitions;
+    uint32_t partition_count;
+    struct ring *to_coordinator, *from_coordinator;
+    struct ring *to_labourer, *from_labourer;
+    struct slab waiters;
+
+    /* inbound */
+    struct acceptor acceptors[LIMIT_LISTENERS];
+    uint32_t acceptor_count;
+    struct smtp_server_settings server_settings[3]; /* by enum smtp_service */
+    struct slab intakes;
+    struct map clients; /* address -> number of connections */
+
+    /* outbound */
+    struct smtp_client_settings client_settings[2]; /* with STARTTLS, and after it failed */
+    struct id_queue ready;
+    struct map mails;         /* id -> struct mail, being worked on */
+    struct map destinations;  /* domain or route -> struct destination */
+    struct list pumping;      /* destinations with something to start */
+    struct slab transmits;
+    uint32_t mails_in_work, outbound_count, logins_waiting;
+
+    struct lapse lapses[LAPSES];
+    uint64_t pulse_ms;
+    bool stopping, stopped;
+    pthread_t thread, labour_thread;
+};
+
+NODISCARD struct shard *shard_make(const struct shard_settings *s, struct buffer *errors);
+struct port *shard_port(struct shard *s); /* where rings to this shard sleep */
+
+/* The partitions whose number is `index` modulo `count`, ascending; the array must live on. */
+void shard_start(struct shard *s, struct ring *from_coordinator, struct shard_partition *partitions,
+                 uint32_t partition_count);
+
+/* After STOPPED. What is left is given back by the process. */
+void shard_join(struct shard **s);
+
+/* For the files of this folder. */
+uint64_t shard_adopted_ms(const struct shard *s);
+uint64_t shard_new_id(const struct shard *s, struct shard_partition *p);
+struct shard_partition *shard_partition_of(struct shard *s, uint64_t id); /* NULL: not ours */
+
+/* Ask and be called back, always: the owner must outlive the answer. False: too much is asked already
+ * (answer 4xx, or try later). */
+NODISCARD bool shard_commit(struct shard *s, struct shard_partition *p, struct unit *u,
+                            void (*answered)(struct waiter *, const struct cell *), void *owner);
+NODISCARD bool shard_ask(struct shard *s, struct ring *r, struct cell *question,
+                         void (*answered)(struct waiter *, const struct cell *), void *owner);
+
+void shard_deadline(struct shard *s, enum shard_lapse which, struct deadline *d);
+
+#endif

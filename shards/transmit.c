@@ -1,0 +1,473 @@
+#include "shards/transmit.h"
+
+#include "core/base/counter.h"
+#include "core/base/heap.h"
+#include "core/base/log.h"
+#include "core/io/connection.h"
+#include "shards/content.h"
+#include "shards/trial.h"
+
+#include <stdio.h>
+
+enum {
+    OUT_BYTES_MAX = 1 << 20,  /* wire bytes waiting in one connection */
+    OUT_BYTES_LOW = 128 << 10, /* below this more content is made */
+    COMMAND_BYTES_MAX = 1 << 20,
+};
+
+struct transmit {
+    struct connection connection;
+    struct smtp_client client;
+    struct destination *destination;
+    struct shard *shard;
+    struct list idle; /* in the destination's list */
+    struct deadline deadline;
+    struct trial *trial;
+    struct content *content;
+    uint32_t exchanger, mails;
+    bool connecting, reached, envelope_known, sending, plain;
+    const char *why; /* closed by us: the reason */
+};
+
+static void on_data(struct connection *c, struct str *in);
+static void on_connected(struct connection *c, int error);
+static void on_secured(struct connection *c, bool ok);
+static void on_drained(struct connection *c);
+static void on_lost(struct connection *c, int error);
+static void on_gone(struct connection *c);
+
+static const struct connection_calls calls = {
+    .data = on_data,
+    .connected = on_connected,
+    .secured = on_secured,
+    .drained = on_drained,
+    .lost = on_lost,
+    .gone = on_gone,
+};
+
+static struct transmit *of(struct connection *c)
+{
+    return owner_of(c, struct transmit, connection);
+}
+
+struct transmit *transmit_of_idle(struct list *link)
+{
+    return owner_of(link, struct transmit, idle);
+}
+
+static const struct exchanger *exchanger_of(const struct transmit *t)
+{
+    static const struct exchanger gone;
+    const struct destination *d = t->destination;
+    return t->exchanger < d->exchanger_count ? &d->exchangers[t->exchanger] : &gone;
+}
+
+/* ---- the end of a trial or of the connection */
+
+static void stop_content(struct transmit *t)
+{
+    t->sending = false;
+    content_drop(&t->content);
+}
+
+static void trial_over(struct transmit *t)
+{
+    t->trial = NULL;
+    t->envelope_known = false;
+    stop_content(t);
+}
+
+/* Close, and let the trial end with `why` where nothing better is known. */
+static void give_up(struct transmit *t, struct str why)
+{
+    struct trial *trial = t->trial;
+    lapse_stop(&t->deadline.entry);
+    list_remove(&t->idle);
+    if (trial) {
+        bool exposed = t->client.phase == PHASE_CONTENT || t->client.phase == PHASE_DOT;
+        trial_over(t);
+        trial_lost(trial, exposed, why);
+    }
+    if (!t->reached) {
+        log_info("exchanger_failed", log_str("destination", buffer_str(&t->destination->name)),
+                 log_text("exchanger", exchanger_of(t)->name),
+                 log_text("address", address_text((const struct sockaddr *)&exchanger_of(t)->address).at),
+                 log_str("why", why));
+    }
+    if (t->connecting) {
+        t->connecting = false;
+        t->destination->connecting--;
+    }
+    t->destination->connections--;
+    t->shard->outbound_count--;
+    struct destination *d = t->destination;
+    t->destination = NULL;
+    connection_close(&t->connection);
+    route_connection_gone(d, t->reached, t->exchanger, why);
+}
+
+static void passed(struct deadline *deadline)
+{
+    struct transmit *t = owner_of(deadline, struct transmit, deadline);
+    static const char *const doing[] = {
+        [PHASE_GREETING] = "no greeting in time",
+        [PHASE_EHLO] = "no reply to EHLO in time",
+        [PHASE_STARTTLS] = "no TLS in time",
+        [PHASE_IDLE] = "idle",
+        [PHASE_ENVELOPE] = "no reply to MAIL or RCPT in time",
+        [PHASE_DATA] = "no reply to DATA in time",
+        [PHASE_CONTENT] = "the next hop stopped reading",
+        [PHASE_DOT] = "no reply to the end of data in time; the mail may have been taken",
+        [PHASE_RSET] = "no reply to RSET in time",
+        [PHASE_QUIT] = "no reply to QUIT in time",
+        [PHASE_OVER] = "over",
+    };
+    give_up(t, str_c(t->connecting ? "no connection in time" : doing[t->client.phase]));
+}
+
+static void watch(struct transmit *t)
+{
+    enum shard_lapse which = LAPSE_REPLY;
+    if (t->client.phase == PHASE_DATA || t->client.phase == PHASE_CONTENT)
+        which = LAPSE_DATA;
+    if (t->client.phase == PHASE_DOT)
+        which = LAPSE_DOT;
+    if (t->client.phase == PHASE_IDLE)
+        which = LAPSE_IDLE;
+    shard_deadline(t->shard, which, &t->deadline);
+}
+
+static void send_out(struct transmit *t, struct buffer *out)
+{
+    if (out->len && !connection_send(&t->connection, buffer_str(out)))
+        t->why = "output buffer full";
+    buffer_drop(out);
+}
+
+/* ---- content */
+
+static void pump_content(struct transmit *t)
+{
+    struct buffer out;
+    buffer_init(&out, 4 * OUT_BYTES_MAX);
+    bool good = true, damaged = false;
+    while (good && t->sending && connection_unsent(&t->connection) + out.len < OUT_BYTES_LOW) {
+        struct str piece;
+        enum content_status status = content_piece(t->content, &piece);
+        if (status == CONTENT_WAIT)
+            break;
+        if (status == CONTENT_PIECE) {
+            good = smtp_client_content(&t->client, piece, &out);
+            continue;
+        }
+        damaged = status == CONTENT_DAMAGED;
+        good = !damaged && smtp_client_end(&t->client, &out);
+        t->sending = false;
+    }
+    if (!good) { /* the dot is never sent: the server drops what it has */
+        struct trial *trial = t->trial;
+        buffer_drop(&out);
+        trial_over(t);
+        trial_unsendable(trial, damaged);
+        give_up(t, STR("the content cannot be sent"));
+        return;
+    }
+    send_out(t, &out);
+    watch(t);
+}
+
+static void content_ready(void *owner)
+{
+    struct transmit *t = owner;
+    if (t->sending)
+        pump_content(t);
+}
+
+/* ---- the envelope */
+
+static void start_envelope(struct transmit *t)
+{
+    struct buffer out;
+    buffer_init(&out, COMMAND_BYTES_MAX);
+    smtp_client_start(&t->client, trial_envelope(t->trial), trial_replies(t->trial), &out);
+    send_out(t, &out);
+    watch(t);
+}
+
+static void reset(struct transmit *t)
+{
+    struct buffer out;
+    buffer_init(&out, COMMAND_BYTES_MAX);
+    smtp_client_reset(&t->client, &out);
+    send_out(t, &out);
+    watch(t);
+}
+
+static void quit(struct transmit *t)
+{
+    struct buffer out;
+    buffer_init(&out, COMMAND_BYTES_MAX);
+    smtp_client_quit(&t->client, &out);
+    send_out(t, &out);
+    shard_deadline(t->shard, LAPSE_CONNECT, &t->deadline);
+}
+
+/* Both the envelope's replies and the keeper's permission are here. */
+static void proceed(struct transmit *t)
+{
+    struct trial *trial = t->trial;
+    if (!t->envelope_known || !trial_is_answered(trial))
+        return;
+    switch (trial_choose(trial, &t->client.mail_reply)) {
+    case TRIAL_SEND: {
+        struct buffer out;
+        buffer_init(&out, COMMAND_BYTES_MAX);
+        smtp_client_data(&t->client, &out);
+        send_out(t, &out);
+        watch(t);
+        return;
+    }
+    case TRIAL_NARROW: /* somebody was taken back: the envelope again, without them */
+        t->envelope_known = false;
+        reset(t);
+        return;
+    case TRIAL_OVER:
+        trial_over(t);
+        trial_conclude(trial);
+        reset(t);
+        return;
+    }
+}
+
+void transmit_proceed(struct transmit *t)
+{
+    proceed(t);
+}
+
+void transmit_offer(struct transmit *t)
+{
+    struct destination *d = t->destination;
+    const struct settings *settings = t->shard->snapshot->settings;
+    list_remove(&t->idle);
+    if (t->mails >= settings->outbound_mails || t->shard->stopping) {
+        quit(t);
+        return;
+    }
+    struct delivery *delivery = route_take(d);
+    if (!delivery) {
+        list_append(&d->idle, &t->idle);
+        watch(t);
+        return;
+    }
+    t->mails++;
+    t->envelope_known = false;
+    t->trial = trial_make(delivery, t);
+    t->content = content_make(t->shard, delivery->mail->message, content_ready, t);
+    start_envelope(t);
+}
+
+/* ---- events of the session */
+
+static void ready(struct transmit *t)
+{
+    if (!t->reached) {
+        t->reached = true;
+        t->destination->connecting--;
+        t->connecting = false;
+    }
+    if (t->trial) /* after RSET: the narrowed envelope */
+        start_envelope(t);
+    else
+        transmit_offer(t);
+}
+
+static void done(struct transmit *t)
+{
+    struct trial *trial = t->trial;
+    trial_over(t);
+    trial_answered_dot(trial, &t->client.reply);
+    transmit_offer(t);
+}
+
+static void failed(struct transmit *t)
+{
+    struct buffer why;
+    buffer_init(&why, LIMIT_REPLY_LINE_BYTES * 2);
+    if (t->client.reply.code)
+        reply_seen_write(&t->client.reply, &why);
+    else
+        buffer_puts(&why, t->client.failure ? t->client.failure : "protocol error");
+    give_up(t, buffer_str(&why));
+    buffer_drop(&why);
+}
+
+static void start_tls(struct transmit *t)
+{
+    struct tls *tls = tls_connect(t->shard->tls_client, exchanger_of(t)->name);
+    if (!tls) {
+        give_up(t, STR("no memory for TLS"));
+        return;
+    }
+    connection_secure(&t->connection, &tls);
+}
+
+static void act(struct transmit *t, enum smtp_client_event event)
+{
+    switch (event) {
+    case SMTP_CLIENT_MORE:
+        return;
+    case SMTP_CLIENT_STARTTLS:
+        start_tls(t);
+        return;
+    case SMTP_CLIENT_READY:
+        ready(t);
+        return;
+    case SMTP_CLIENT_ENVELOPE:
+        t->envelope_known = true;
+        proceed(t);
+        return;
+    case SMTP_CLIENT_CONTENT:
+        trial_mark_exposed(t->trial);
+        t->sending = true;
+        pump_content(t);
+        return;
+    case SMTP_CLIENT_REFUSED: {
+        struct trial *trial = t->trial;
+        trial_over(t);
+        trial_refused_data(trial, &t->client.reply);
+        transmit_offer(t);
+        return;
+    }
+    case SMTP_CLIENT_DONE:
+        done(t);
+        return;
+    case SMTP_CLIENT_FAILED:
+        failed(t);
+        return;
+    case SMTP_CLIENT_OVER:
+        give_up(t, STR("closed after QUIT"));
+        return;
+    }
+}
+
+static void on_data(struct connection *c, struct str *in)
+{
+    struct transmit *t = of(c);
+    while (in->len && t->destination) {
+        struct buffer out;
+        buffer_init(&out, COMMAND_BYTES_MAX);
+        enum smtp_client_event event = smtp_client_feed(&t->client, in, &out);
+        send_out(t, &out);
+        act(t, event);
+        if (event == SMTP_CLIENT_STARTTLS)
+            return;
+    }
+}
+
+static void on_connected(struct connection *c, int error)
+{
+    struct transmit *t = of(c);
+    if (error) {
+        char why[64];
+        (void)snprintf(why, sizeof why, "connection failed: %s", strerrorname_np(-error));
+        give_up(t, str_c(why));
+        return;
+    }
+    count(outbound_connections);
+    watch(t);
+}
+
+static void on_secured(struct connection *c, bool ok)
+{
+    struct transmit *t = of(c);
+    if (!ok) { /* opportunistic: the same exchanger once more, in the clear */
+        struct destination *d = t->destination;
+        uint32_t exchanger = t->exchanger;
+        t->reached = true;
+        d->connecting--;
+        t->connecting = false;
+        log_info("tls_failed", log_str("destination", buffer_str(&d->name)),
+                 log_text("exchanger", exchanger_of(t)->name),
+                 log_text("why", c->tls ? tls_error(c->tls) : ""));
+        d->plain_next = true;
+        give_up(t, STR("TLS failed"));
+        if (d->queued && !transmit_dial(d, exchanger))
+            d->plain_next = false;
+        return;
+    }
+    struct buffer out;
+    buffer_init(&out, COMMAND_BYTES_MAX);
+    smtp_client_secured(&t->client, &out);
+    send_out(t, &out);
+    watch(t);
+}
+
+static void on_drained(struct connection *c)
+{
+    struct transmit *t = of(c);
+    if (t->sending)
+        pump_content(t);
+}
+
+static void on_lost(struct connection *c, int error)
+{
+    struct transmit *t = of(c);
+    char why[96];
+    if (!t->destination)
+        return;
+    (void)snprintf(why, sizeof why, "connection lost%s%s%s", error ? ": " : "",
+                   error ? strerrorname_np(-error) : "",
+                   t->client.phase == PHASE_DOT ? " after the end of data; the mail may have been taken"
+                                                : "");
+    give_up(t, str_c(why));
+}
+
+static void on_gone(struct connection *c)
+{
+    struct transmit *t = of(c);
+    slab_give(&t->shard->transmits, t);
+}
+
+/* ---- dial */
+
+enum { TRANSMITS_MAX = 200000 };
+
+void transmit_prepare(struct shard *s)
+{
+    slab_init(&s->transmits, sizeof(struct transmit), TRANSMITS_MAX);
+}
+
+bool transmit_dial(struct destination *d, uint32_t exchanger)
+{
+    struct shard *s = d->shard;
+    struct transmit *t = slab_take(&s->transmits);
+    if (!t)
+        return false;
+    t->shard = s;
+    t->destination = d;
+    t->exchanger = exchanger;
+    t->plain = d->plain_next;
+    d->plain_next = false;
+    list_init(&t->idle);
+    t->deadline.passed = passed;
+    smtp_client_init(&t->client, &s->client_settings[t->plain ? 1 : 0]);
+    const struct exchanger *e = &d->exchangers[exchanger];
+    if (!connection_dial(&t->connection, s->loop, &calls, (const struct sockaddr *)&e->address,
+                         e->address_len, NULL, OUT_BYTES_MAX * 4)) {
+        slab_give(&s->transmits, t);
+        return false;
+    }
+    t->connecting = true;
+    d->connecting++;
+    d->connections++;
+    s->outbound_count++;
+    shard_deadline(s, LAPSE_CONNECT, &t->deadline);
+    return true;
+}
+
+void transmit_close_idle(struct destination *d)
+{
+    struct list *link;
+    while ((link = list_take(&d->idle)))
+        quit(transmit_of_idle(link));
+}

@@ -1,0 +1,27 @@
+/* transmit.h -- one outbound connection: it carries deliveries of one destination, one after another.
+ *
+ * For each: MAIL and RCPTs go out while the keeper is asked for ATTEMPT; DATA only when both have
+ * answered; then the content streams from the disk. What was refused meanwhile (taken back) is left
+ * out: RSET, and the rest again.
+ *
+ * Thread   the shard's.
+ */
+#ifndef SHARDS_TRANSMIT_H
+#define SHARDS_TRANSMIT_H
+
+#include "shards/route.h"
+
+void transmit_prepare(struct shard *s);
+
+/* Dial exchanger number `exchanger` of the destination. False: no socket or no slot. */
+NODISCARD bool transmit_dial(struct destination *d, uint32_t exchanger);
+
+/* An idle connection takes a delivery, if the destination has one. */
+void transmit_offer(struct transmit *t);
+
+struct transmit *transmit_of_idle(struct list *link);
+
+/* Close what is idle (stop, or the destination is forgotten). */
+void transmit_close_idle(struct destination *d);
+
+#endif
