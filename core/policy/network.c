@@ -25,7 +25,7 @@ enum network_status network_parse(struct str text, struct network *out)
     bool has_prefix = str_find(text, '/') != SIZE_MAX;
     struct str rest = text, host = str_cut(&rest, '/');
     *out = (struct network){.bytes = str_find(host, ':') == SIZE_MAX ? 4 : 16};
-    if (host.len >= sizeof address || str_find(host, '\0') != SIZE_MAX)
+    if (host.len == 0 || host.len >= sizeof address || str_find(host, '\0') != SIZE_MAX)
         return NETWORK_BAD;
     memcpy(address, host.at, host.len);
     uint64_t bits = 8u * out->bytes;
