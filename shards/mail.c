@@ -9,7 +9,10 @@
 #include "shards/report.h"
 #include "shards/retry.h"
 
-enum { HEADER_ROOM = LIMIT_HEADER_BYTES };
+enum {
+    HEADER_ROOM = 64 << 10,  /* of a mail's header in its DSN; more is cut */
+    CONCLUDE_MAX = 100,      /* recipients of one unit: its DSN stays an inline body */
+};
 
 /* Outcomes on their way to the journal. */
 struct conclusion {
@@ -170,7 +173,7 @@ static bool wants_dsn(const struct conclusion *c)
     return false;
 }
 
-void mail_conclude(struct mail *mail, const struct outcome *outcomes, uint32_t count)
+static void conclude_some(struct mail *mail, const struct outcome *outcomes, uint32_t count)
 {
     struct conclusion *c = heap_take(sizeof *c);
     *c = (struct conclusion){.mail = mail, .count = count, .unit = unit_make()};
@@ -191,4 +194,15 @@ void mail_conclude(struct mail *mail, const struct outcome *outcomes, uint32_t c
         return;
     }
     c->content = content_make(mail->shard, mail->message, read_header, c);
+}
+
+void mail_conclude(struct mail *mail, const struct outcome *outcomes, uint32_t count)
+{
+    while (count > CONCLUDE_MAX) {
+        mail_use(mail);
+        conclude_some(mail, outcomes, CONCLUDE_MAX);
+        outcomes += CONCLUDE_MAX;
+        count -= CONCLUDE_MAX;
+    }
+    conclude_some(mail, outcomes, count);
 }

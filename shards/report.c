@@ -1,0 +1,159 @@
+#include "shards/report.h"
+
+#include "core/base/heap.h"
+#include "core/base/id.h"
+#include "core/base/random.h"
+#include "core/mail/dsn.h"
+#include "core/mail/notice.h"
+#include "core/policy/directory.h"
+
+#include <stdio.h>
+
+enum {
+    REPORT_BYTES_MAX = 8 << 20, /* a mail to 10,000 recipients that all failed */
+    MESSAGE_BYTES_MAX = 64 << 10,
+    TOKEN_BYTES = 26, /* 130 bits */
+    ZONE_TOKYO = 9 * 60,
+};
+
+struct names {
+    char message_id[512], boundary[TOKEN_BYTES + 1];
+};
+
+static void random_letters(char *to, size_t count)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+    for (size_t i = 0; i < count; i++)
+        to[i] = letters[random_below(sizeof letters - 1)];
+    to[count] = '\0';
+}
+
+static struct names make_names(const struct shard *s, uint64_t id)
+{
+    struct names n;
+    random_letters(n.boundary, sizeof n.boundary - 1);
+    (void)snprintf(n.message_id, sizeof n.message_id, "<%s.%.8s@%.*s>", id_text(id).at, n.boundary,
+                   STR_ARG(s->snapshot->notice_domain));
+    return n;
+}
+
+static int zone_minutes(const struct organisation *o)
+{
+    return !o || str_eq(o->time_zone, STR("Asia/Tokyo")) ? ZONE_TOKYO : 0;
+}
+
+/* A message of ours to the sender of another, due at once. */
+static struct message *address_to_sender(struct shard *s, const struct message *about, uint64_t id,
+                                         enum message_kind kind, const struct names *n)
+{
+    struct message *m = message_make(MESSAGE_BYTES_MAX);
+    if (!m)
+        return NULL;
+    m->id = id;
+    m->kind = kind;
+    m->flags = MESSAGE_AUTO;
+    m->parent = about->id;
+    m->accepted_ms = shard_adopted_ms(s);
+    m->accepted_boot_ms = clock_boot_ms();
+    m->boot = s->boot;
+    m->organisation = arena_copy(&m->arena, about->organisation);
+    m->subject = arena_copy(&m->arena, about->subject);
+    m->message_id = arena_copy(&m->arena, str_c(n->message_id));
+    m->sender = m->user = m->client = m->envid = m->token = m->prefix = STR("");
+    m->recipients = arena_take(&m->arena, sizeof *m->recipients);
+    m->recipient_count = 1;
+    if (!m->organisation.at || !m->subject.at || !m->message_id.at || !m->recipients) {
+        message_drop(&m);
+        return NULL;
+    }
+    struct recipient *r = &m->recipients[0];
+    r->address = arena_copy(&m->arena, about->sender);
+    r->orcpt = r->rule = r->last = STR("");
+    r->stage = STAGE_WAITING;
+    r->release_ms = r->due_ms = m->accepted_ms;
+    if (!r->address.at)
+        message_drop(&m);
+    return m;
+}
+
+static struct report finish(struct message *m, struct buffer *body, bool good)
+{
+    struct report r = {0};
+    if (!good || !m || body->full || body->len > LIMIT_INLINE_BYTES) {
+        message_drop(&m);
+        buffer_drop(body);
+        return r;
+    }
+    m->body_bytes = body->len;
+    m->body_inline = true;
+    return (struct report){.message = m, .body = body->at, .body_bytes = body->len};
+}
+
+/* Replies begin with their code; what we say ourselves is for people. */
+static bool is_reply(struct str why)
+{
+    return why.len > 3 && why.at[0] >= '2' && why.at[0] <= '5' && why.at[3] == ' ';
+}
+
+struct report report_bounce(struct shard *s, const struct message *about, uint64_t id,
+                            const struct outcome *outcomes, uint32_t count, struct str header)
+{
+    struct names n = make_names(s, id);
+    struct dsn_recipient *failed = heap_take(count * sizeof *failed);
+    uint32_t failed_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct outcome *o = &outcomes[i];
+        if (o->verdict != VERDICT_BOUNCE)
+            continue;
+        const struct recipient *r = &about->recipients[o->recipient];
+        bool reply = is_reply(o->why);
+        failed[failed_count++] = (struct dsn_recipient){
+            .address = r->address,
+            .orcpt = r->orcpt,
+            .status = o->status.len && o->status.at[0] == '5' ? o->status : STR("5.4.7"),
+            .diagnostic = reply ? o->why : STR(""),
+            .remote = STR(""),
+            .reason = reply ? STR("") : o->why,
+        };
+    }
+    struct dsn d = {
+        .kind = DSN_FAILURE,
+        .about = about,
+        .recipients = failed,
+        .recipient_count = failed_count,
+        .header = header,
+        .mta = s->snapshot->hostname,
+        .message_id = str_c(n.message_id),
+        .boundary = str_c(n.boundary),
+        .date_ms = clock_wall_ms(),
+        .zone_minutes = zone_minutes(directory_find(s->snapshot->directory, about->organisation)),
+    };
+    struct buffer body;
+    buffer_init(&body, REPORT_BYTES_MAX);
+    bool good = dsn_write(&d, &body);
+    heap_drop(failed);
+    return finish(address_to_sender(s, about, id, MESSAGE_DSN, &n), &body, good);
+}
+
+struct report report_hold(struct shard *s, struct message *about, uint64_t id)
+{
+    struct names n = make_names(s, id);
+    char token[TOKEN_BYTES + 1];
+    const struct organisation *o = directory_find(s->snapshot->directory, about->organisation);
+    random_letters(token, sizeof token - 1);
+    about->token = arena_copy(&about->arena, str_c(token));
+    struct notice notice = {
+        .about = about,
+        .domain = s->snapshot->notice_domain,
+        .url = STR(""),
+        .message_id = str_c(n.message_id),
+        .boundary = str_c(n.boundary),
+        .language = o && str_eq(o->language, STR("en")) ? COMPOSE_ENGLISH : COMPOSE_JAPANESE,
+        .date_ms = clock_wall_ms(),
+        .zone_minutes = zone_minutes(o),
+    };
+    struct buffer body;
+    buffer_init(&body, REPORT_BYTES_MAX);
+    bool good = about->token.at && notice_write(&notice, &body);
+    return finish(address_to_sender(s, about, id, MESSAGE_NOTICE, &n), &body, good);
+}
