@@ -117,3 +117,37 @@ void encode_base64_lines(struct str in, struct buffer *out)
         in = str_skip(in, LINE_BYTES);
     }
 }
+
+static void encode_quoted_line(struct str line, struct buffer *out)
+{
+    enum {
+        LINE_BYTES = 75
+    }; /* and the "=" of a soft break */
+
+    size_t column = 0;
+    for (size_t i = 0; i < line.len; i++) {
+        char c = line.at[i];
+        bool last = i + 1 == line.len;
+        bool plain = (c > ' ' && c <= '~' && c != '=') || ((c == ' ' || c == '\t') && !last);
+        size_t need = plain ? 1 : 3;
+        if (column + need > LINE_BYTES) {
+            buffer_puts(out, "=\r\n");
+            column = 0;
+        }
+        column += need;
+        if (plain)
+            buffer_putc(out, c);
+        else
+            buffer_printf(out, "=%02X", (unsigned)(unsigned char)c);
+    }
+}
+
+void encode_quoted(struct str in, struct buffer *out)
+{
+    while (in.len && !out->full) {
+        size_t end = str_find_str(in, STR("\r\n"));
+        encode_quoted_line(str_head(in, end), out);
+        buffer_puts(out, "\r\n");
+        in = str_skip(in, end == SIZE_MAX ? in.len : end + 2);
+    }
+}

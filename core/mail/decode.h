@@ -23,4 +23,7 @@ void encode_base64(struct str in, struct buffer *out);
 /* In lines of 76 with CRLF, also behind the last. */
 void encode_base64_lines(struct str in, struct buffer *out);
 
+/* Quoted-printable lines of at most 76; CRLF in `in` are line ends. */
+void encode_quoted(struct str in, struct buffer *out);
+
 #endif
