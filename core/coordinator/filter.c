@@ -95,8 +95,8 @@ static const struct word {
     {"from", parse_from, "an address, a domain, or <> for none"},
     {"to", parse_to, "an address or a domain"},
     {"state", parse_state,
-     "held, waiting, approval, due, sending, retry, delivered, bounced or discarded, or several with "
-     "commas"},
+     "held, waiting, approval, due, sending, retry, delivered, bounced or discarded, or "
+     "several with commas"},
     {"org", parse_org, "the name of an organisation"},
     {"older", parse_older, "a duration: 90s, 30m, 2h, 7d"},
     {"younger", parse_younger, "a duration: 90s, 30m, 2h, 7d"},

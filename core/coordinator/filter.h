@@ -3,7 +3,7 @@
  *   from:alice@int.example  from:int.example  from:<>    sender: an address, a domain, none
  *   to:bob@ext.example      to:ext.example               any recipient
  *   state:held,retry        org:demo                     id:ID
- *   older:2h  younger:7d    subject:見積                  accepted before, since; part of the subject
+ *   older:2h  younger:7d    subject:見積                  age at least, at most; part of it
  *
  * Words are separated by blanks and must all hold; a value with blanks stands in double quotes:
  * subject:"two words". `to` and `state` must hold for the same recipient. Letters are compared

@@ -1,0 +1,59 @@
+/* sekictl.h -- the command line's parts: wire, words, output.
+ *
+ * Thread   one process, one thread.
+ * Memory   never given back: the process ends soon.
+ * Errors   exit status: 0 done, 1 refused (the reason on stderr), 2 wrong usage, 3 no gateway.
+ */
+#ifndef TOOLS_SEKICTL_H
+#define TOOLS_SEKICTL_H
+
+#include "core/base/buffer.h"
+#include "core/coordinator/json.h"
+
+#include <stdio.h>
+
+enum {
+    DONE = 0,
+    REFUSED = 1,
+    WRONG_USAGE = 2,
+    NO_GATEWAY = 3
+};
+
+struct options {
+    const char *socket;
+    bool json, yes, help;
+    bool allow_plain_passwords;   /* org import */
+    struct str standard_password; /* org import: of users that have none; empty: they get none */
+    struct str network;           /* org import: added to its networks; empty: none */
+};
+
+typedef void row_fn(const struct js_value *row, void *context);
+
+/* Send one request (a JSON object with its braces) and hand each row to `each`; notes and errors go
+ * to stderr. The exit status. */
+int wire_ask(const char *socket_path, struct str request, row_fn *each, void *context);
+
+/* Print a row for people. `verb` as in control.def. */
+void print_row(const char *verb, const struct js_value *row);
+void print_json(const struct js_value *row);
+
+/* Text from outside, safe for a terminal, cut or padded to `columns` (0: as it is). */
+void print_text(FILE *out, struct str text, unsigned columns);
+unsigned text_columns(struct str text);
+
+/* The policy file at `path` ("-": standard input) as canonical text without plain passwords, and the
+ * organisation's name. False: errors were printed. */
+bool read_organisation(const char *path, const struct options *o, struct buffer *text);
+
+/* Ask for a password, or take a line of standard input, and hash it. False: it was said why. An empty
+ * password gives an empty hash when `may_be_empty`. */
+bool ask_password(struct buffer *hash, bool may_be_empty);
+
+bool read_whole(const char *path, struct buffer *text);
+
+/* `config test FILE`, without a gateway. */
+int test_config(const char *path);
+
+void complain(const char *format, ...) PRINTFLIKE(1, 2);
+
+#endif
