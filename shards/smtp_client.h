@@ -50,8 +50,8 @@ enum smtp_client_event {
 };
 
 struct smtp_client_settings { /* borrowed */
-    struct str hostname; /* for EHLO */
-    bool use_tls;        /* STARTTLS where offered */
+    struct str hostname;      /* for EHLO */
+    bool use_tls;             /* STARTTLS where offered */
 };
 
 struct smtp_envelope {
@@ -66,19 +66,19 @@ struct smtp_client {
     const struct smtp_client_settings *settings;
     enum smtp_phase phase;
     struct reply_parser parser;
-    bool secure, over;            /* over: FAILED or OVER was told */
-    bool resetting;               /* the next reply is to the RSET before MAIL */
-    bool early;                   /* a reply had begun before its command was sent */
+    bool secure, over; /* over: FAILED or OVER was told */
+    bool resetting;    /* the next reply is to the RSET before MAIL */
+    bool early;        /* a reply had begun before its command was sent */
     bool pipelining, size_offered, eightbit, starttls_offered, enhanced, tried_helo;
-    uint64_t size_max;            /* 0: none told */
-    uint32_t outstanding, lines;  /* commands without reply; lines of EHLO's reply so far */
+    uint64_t size_max;             /* 0: none told */
+    uint32_t outstanding, lines;   /* commands without reply; lines of EHLO's reply so far */
     struct smtp_envelope envelope; /* its strings are the caller's until ENVELOPE or FAILED */
-    uint32_t answered, sent_rcpt; /* RCPT replies seen and commands sent */
-    struct reply_seen mail_reply; /* copies: code, enhanced, text */
+    uint32_t answered, sent_rcpt;  /* RCPT replies seen and commands sent */
+    struct reply_seen mail_reply;  /* copies: code, enhanced, text */
     struct reply_seen *rcpt_reply; /* caller's array, recipient_count long */
     struct reply_seen reply;
     struct body_out body;
-    const char *failure;          /* in words, for log and DSN */
+    const char *failure; /* in words, for log and DSN */
 };
 
 void smtp_client_init(struct smtp_client *c, const struct smtp_client_settings *settings);

@@ -32,7 +32,11 @@
 #include "core/mail/reply.h"
 #include "shards/sasl.h"
 
-enum smtp_service { SMTP_RELAY, SMTP_SUBMISSION, SMTP_SUBMISSIONS };
+enum smtp_service {
+    SMTP_RELAY,
+    SMTP_SUBMISSION,
+    SMTP_SUBMISSIONS
+};
 
 enum smtp_server_event {
     SMTP_SERVER_MORE,     /* all input used; feed more when it comes */
@@ -63,27 +67,27 @@ struct smtp_recipient {
 
 struct smtp_server {
     const struct smtp_server_settings *settings;
-    struct arena arena;       /* of the transaction */
+    struct arena arena; /* of the transaction */
     struct line line;
     struct body_in body;
     uint32_t state, errors, chatter; /* chatter: commands that did nothing since the last mail */
     enum smtp_server_event owed;     /* the settle that is missing, or SMTP_SERVER_MORE */
 
     bool esmtp, secure, authenticated, in_data, refused_data, closing;
-    struct buffer helo;       /* as given, printable */
+    struct buffer helo;                     /* as given, printable */
     struct buffer auth_user, auth_password; /* wiped after settle */
-    struct buffer user;       /* who is authenticated */
+    struct buffer user;                     /* who is authenticated */
     enum sasl_step auth_step;
 
-    struct address sender;    /* .whole empty: null reverse-path */
+    struct address sender; /* .whole empty: null reverse-path */
     uint64_t size_declared;
     bool body_8bit;
     struct smtp_recipient *recipients; /* in the arena, grown by doubling */
     uint32_t recipient_count, recipient_room, recipients_tried;
 
-    struct str run;           /* SMTP_SERVER_BODY */
-    uint64_t body_bytes;      /* content bytes so far */
-    uint64_t messages;        /* accepted in this session */
+    struct str run;      /* SMTP_SERVER_BODY */
+    uint64_t body_bytes; /* content bytes so far */
+    uint64_t messages;   /* accepted in this session */
 };
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *settings,

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-/* Bytes that are waiting before a feed are one piece; a cut is a position in all that the client says. */
+/* Bytes that are waiting before a feed are one piece; a cut is a position in all that the client
+ * says. */
 struct player {
     const struct session *session;
     struct smtp_server server;
@@ -220,8 +221,8 @@ static bool play(const struct session *n, size_t cut, size_t *sent)
     return !p.wrong;
 }
 
-/* Whole, byte by byte, then cut in two at every position; longer sessions at CUTS_MAX of them, bombs
- * at ten. */
+/* Whole, byte by byte, then cut in two at every position; longer sessions at CUTS_MAX of them,
+ * bombs at ten. */
 static bool play_all(const struct session *n)
 {
     size_t total, ignored;
