@@ -16,10 +16,14 @@ enum {
 
 const struct credential_cost credential_standard = {19456, 2, 1};
 
+struct field {
+    char at[FIELD_BYTES_MAX + 4]; /* the decoder asks for a little more than it fills */
+    size_t len;
+};
+
 struct parsed {
     struct credential_cost cost;
-    char salt[FIELD_BYTES_MAX + 4], hash[FIELD_BYTES_MAX + 4];
-    size_t salt_len, hash_len;
+    struct field salt, hash;
 };
 
 /* "m=19456" off the front of `in`. */
@@ -34,11 +38,11 @@ static bool take_number(struct str *in, struct str name, uint64_t max, uint32_t 
     return true;
 }
 
-static bool take_field(struct str in, char *room, size_t *len)
+static bool take_field(struct str in, struct field *field)
 {
-    struct buffer b = {.at = room, .room = FIELD_BYTES_MAX + 4, .max = FIELD_BYTES_MAX + 4};
+    struct buffer b = {.at = field->at, .room = sizeof field->at, .max = sizeof field->at};
     bool is_read = base64_decode(in, BASE64_BARE, &b);
-    *len = b.len;
+    field->len = b.len;
     return is_read && b.len >= FIELD_BYTES_MIN && b.len <= FIELD_BYTES_MAX;
 }
 
@@ -52,8 +56,8 @@ static bool parse(struct str stored, struct parsed *p)
     return take_number(&costs, STR("m="), MEMORY_KIB_MAX, &p->cost.memory_kib) &&
            take_number(&costs, STR("t="), PASSES_MAX, &p->cost.passes) &&
            take_number(&costs, STR("p="), LANES_MAX, &p->cost.lanes) && costs.len == 0 &&
-           p->cost.memory_kib >= 8 * p->cost.lanes && take_field(salt, p->salt, &p->salt_len) &&
-           take_field(rest, p->hash, &p->hash_len);
+           p->cost.memory_kib >= 8 * p->cost.lanes && take_field(salt, &p->salt) &&
+           take_field(rest, &p->hash);
 }
 
 static bool run(struct str password, const struct credential_cost *cost, const void *salt,
@@ -87,8 +91,8 @@ bool credential_verify(struct str stored, struct str password)
         credential_dummy_verify(password); /* damaged looks like wrong, also to a clock */
         return false;
     }
-    bool is_right = run(password, &p.cost, p.salt, p.salt_len, hash, p.hash_len) &&
-                    CRYPTO_memcmp(hash, p.hash, p.hash_len) == 0;
+    bool is_right = run(password, &p.cost, p.salt.at, p.salt.len, hash, p.hash.len) &&
+                    CRYPTO_memcmp(hash, p.hash.at, p.hash.len) == 0;
     OPENSSL_cleanse(hash, sizeof hash);
     return is_right;
 }

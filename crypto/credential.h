@@ -5,8 +5,8 @@
  * Thread   any.
  * Memory   a hash takes `memory_kib` while it runs (19 MiB by default).
  * Time     10 to 400 ms each: on a labour thread only. Randomness is an argument (the salt).
- * Promise  verifying an unknown user (credential_dummy_verify) costs what verifying a known one with
- *          the default cost does; hashes are compared in constant time.
+ * Promise  verifying an unknown user (credential_dummy_verify) costs what verifying a known one
+ *          with the default cost does; hashes are compared in constant time.
  * Errors   a stored string that is damaged, too dear or of another kind verifies nothing.
  */
 #ifndef CRYPTO_CREDENTIAL_H
@@ -27,8 +27,8 @@ struct credential_cost {
 /* m=19456, t=2, p=1: OWASP's first choice. */
 extern const struct credential_cost credential_standard;
 
-/* Appends the PHC string. `salt` is CREDENTIAL_SALT_BYTES from core/base/random. False: the password
- * is empty or too long, or there is no memory. */
+/* Appends the PHC string. `salt` is CREDENTIAL_SALT_BYTES from core/base/random. False: the
+ * password is empty or too long, or there is no memory. */
 NODISCARD bool credential_hash(struct str password, const uint8_t *salt,
                                const struct credential_cost *cost, struct buffer *out);
 

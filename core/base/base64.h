@@ -1,7 +1,7 @@
 /* base64.h -- RFC 4648 section 4, as SASL and stored hashes need it: one spelling for one value.
  *
  * Thread   any; pure.
- * Errors   decoding is strict: no blanks or line ends, padding exactly where it belongs (or nowhere,
+ * Errors   decoding is strict: no blanks or line ends, padding exactly where it belongs (nowhere,
  *          for BASE64_BARE), no bits behind the last byte. MIME's lenient reader is in core/mail.
  */
 #ifndef CORE_BASE_BASE64_H

@@ -17,13 +17,13 @@ enum {
 const struct setting_row setting_rows[] = {
 #define SETTING(name, type, standard, min, max, when, why) \
     {STR_INIT(#name),                                      \
-     SETTING_##type,                                       \
      STR_INIT(standard),                                   \
      min,                                                  \
      max,                                                  \
-     when,                                                 \
      why,                                                  \
-     offsetof(struct settings, name)},
+     offsetof(struct settings, name),                      \
+     SETTING_##type,                                       \
+     when},
 #include "core/base/setting.def"
 #undef SETTING
 };

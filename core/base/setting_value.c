@@ -127,10 +127,10 @@ static bool is_host(struct str host)
     }
     if (is_six || host.len == 0 || host.len > 253)
         return false;
-    struct str rest = host, label = STR("");
+    struct str rest = host;
     bool is_number = true;
     while (rest.len) {
-        label = str_cut(&rest, '.');
+        struct str label = str_cut(&rest, '.');
         if (label.len == 0 || label.len > 63 || label.at[0] == '-')
             return false;
         is_number = true;

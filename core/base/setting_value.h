@@ -17,13 +17,12 @@ enum setting_type {
 };
 
 struct setting_row {
-    struct str name;
-    enum setting_type type;
-    struct str standard;
+    struct str name, standard;
     uint64_t min, max;
-    bool needs_restart;
     const char *why;
     size_t offset; /* of its field in struct settings */
+    enum setting_type type;
+    bool needs_restart;
 };
 
 extern const struct setting_row setting_rows[];

@@ -216,6 +216,7 @@ static bool take_event(struct reader *r, const yaml_event_t *e)
         return open_node(r, e, NODE_MAP);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
+        must(r->at != NULL); /* libyaml's events are balanced */
         r->depth--;
         r->at = r->at->parent;
         return true;
@@ -351,33 +352,40 @@ void doc_write_text(struct buffer *out, struct str s)
     buffer_putc(out, '"');
 }
 
+static void write_front(struct buffer *out, const struct node *n, bool with_key)
+{
+    if (with_key && n->key) {
+        doc_write_text(out, n->key->text);
+        buffer_puts(out, ": ");
+    }
+    if (n->kind == NODE_TEXT)
+        doc_write_text(out, n->text);
+    else
+        buffer_putc(out, n->kind == NODE_LIST ? '[' : '{');
+}
+
+/* Closes what ends with `n`; the node to go on with, or NULL after `top`. */
+static const struct node *write_back(struct buffer *out, const struct node *n,
+                                     const struct node *top)
+{
+    for (;;) {
+        if (n->kind != NODE_TEXT)
+            buffer_putc(out, n->kind == NODE_LIST ? ']' : '}');
+        if (n == top)
+            return NULL;
+        if (n->next) {
+            buffer_puts(out, ", ");
+            return n->next;
+        }
+        n = n->parent;
+    }
+}
+
 void doc_write_node(struct buffer *out, const struct node *top)
 {
     const struct node *n = top;
     while (n) {
-        if (n->key && n != top) {
-            doc_write_text(out, n->key->text);
-            buffer_puts(out, ": ");
-        }
-        if (n->kind == NODE_TEXT)
-            doc_write_text(out, n->text);
-        else
-            buffer_putc(out, n->kind == NODE_LIST ? '[' : '{');
-        if (n->first) {
-            n = n->first;
-            continue;
-        }
-        for (;;) { /* up, until there is a next one */
-            if (n->kind != NODE_TEXT)
-                buffer_putc(out, n->kind == NODE_LIST ? ']' : '}');
-            if (n == top)
-                return;
-            if (n->next) {
-                buffer_puts(out, ", ");
-                n = n->next;
-                break;
-            }
-            n = n->parent;
-        }
+        write_front(out, n, n != top);
+        n = n->first ? n->first : write_back(out, n, top);
     }
 }

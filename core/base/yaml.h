@@ -1,6 +1,6 @@
 /* yaml.h -- a YAML text as a tree that knows where everything stands; for files that people write.
  *
- * Only the part of YAML that cannot surprise: texts, lists and mappings. Tabs, anchors, aliases, tags,
+ * Only what cannot surprise: texts, lists and mappings. Tabs, anchors, aliases, tags,
  * directives, a second document, a key that is no text and a key given twice are errors.
  *
  * Thread   one a doc.
@@ -74,6 +74,6 @@ struct doc_shown doc_show(struct str s);
 void doc_write_text(struct buffer *out, struct str s);
 
 /* A tree in flow style, on one line: [a, b], {key: value}. */
-void doc_write_node(struct buffer *out, const struct node *n);
+void doc_write_node(struct buffer *out, const struct node *top);
 
 #endif

@@ -3,7 +3,7 @@
 #include "core/base/base.h"
 #include "core/base/heap.h"
 
-/* What the users' map holds: one allocation for all of an organisation would need a second index. */
+/* What the users' map holds. */
 struct membership {
     struct organisation *organisation;
     const struct user *user;

@@ -2,9 +2,10 @@
  *
  * Thread   any; immutable.
  * Memory   directory_make() takes the organisations over; directory_drop() frees them too.
- * Cost     users, domains (per label) and hosts O(1); clients O(1) for each length of prefix in use.
- * Errors   two that claim one domain, user, host or network: a line each, and no directory; then the
- *          organisations are still the caller's. Of overlapping networks the most specific wins.
+ * Cost     users, domains (per label) and hosts O(1); clients O(1) a length of prefix in use.
+ * Errors   two that claim one domain, user, host or network: a line each, and no directory; the
+ *          organisations then still are the caller's. Of overlapping networks the most specific
+ *          wins.
  */
 #ifndef CORE_POLICY_DIRECTORY_H
 #define CORE_POLICY_DIRECTORY_H

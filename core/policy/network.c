@@ -28,7 +28,7 @@ enum network_status network_parse(struct str text, struct network *out)
     if (host.len == 0 || host.len >= sizeof address || str_find(host, '\0') != SIZE_MAX)
         return NETWORK_BAD;
     memcpy(address, host.at, host.len);
-    uint64_t bits = 8u * out->bytes;
+    uint64_t bits = 8 * (uint64_t)out->bytes;
     if (inet_pton(out->bytes == 4 ? AF_INET : AF_INET6, address, out->at) != 1 ||
         (has_prefix && !str_number(rest, bits, &bits)))
         return NETWORK_BAD;

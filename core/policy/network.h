@@ -19,8 +19,8 @@ enum network_status {
     NETWORK_HOST_BITS
 };
 
-/* A plain address is a network of one. NETWORK_HOST_BITS: bits behind the prefix are set; `out` then
- * has them cleared, for the suggestion. */
+/* A plain address is a network of one. NETWORK_HOST_BITS: bits behind the prefix are set; `out`
+ * then has them cleared, for the suggestion. */
 NODISCARD enum network_status network_parse(struct str text, struct network *out);
 void network_write(const struct network *n, struct buffer *out);
 

@@ -30,7 +30,7 @@ static uint16_t first_leaf(const struct rule *r, uint16_t at)
     return at;
 }
 
-/* Parents come first in the array, so a node's own targets are known when its children get theirs. */
+/* Parents come first in the array, so a node's targets are known when its children get theirs. */
 void rule_link(struct rule *r)
 {
     if (r->condition_count == 0)

@@ -1,6 +1,6 @@
 /* rule.h -- rules as the program keeps them: conditions that jump, actions that are set or not.
  *
- * A rule's conditions stand in one array, a parent before its children: `when` and each mapping inside
+ * A rule's conditions stand in one array, a parent before its children: `when` and each mapping in
  * any, all and not is a WHEN node (all of its entries), and what asks something is a leaf. Asking
  * begins at the first leaf; each says where to go on when it is true and when it is false, so that
  * no stack and no recursion is needed however they nest. The array is also what is exported.

@@ -146,7 +146,7 @@ static bool is_clock(struct str s)
 {
     uint64_t hour, minute;
     return s.len == 5 && s.at[2] == ':' && str_number(str_head(s, 2), 24, &hour) &&
-           str_number(str_skip(s, 3), 59, &minute) && hour * 60 + minute <= 24 * 60;
+           str_number(str_skip(s, 3), 59, &minute) && hour * 60 + minute <= 1440;
 }
 
 static bool read_hours(struct reading *r, const struct node *n, struct str *out)

@@ -300,7 +300,7 @@ static bool has_narrower(const struct rule *r, const struct condition *wide)
     return false;
 }
 
-/* Whatever `later` matches, `first` matches. Only told for what is plain: conjunctions of leaves. */
+/* Whatever `later` matches, `first` matches. Only told for conjunctions of leaves. */
 static bool covers(const struct rule *first, const struct rule *later)
 {
     for (uint16_t i = 1; i < first->condition_count; i = first->conditions[i].end)

@@ -115,7 +115,8 @@ bool read_domain(struct reading *r, const struct node *n, struct str *out)
     char *at = take(r, below.len + 2);
     if (!at)
         return false;
-    memcpy(at, "*.", 2);
+    at[0] = '*';
+    at[1] = '.';
     memcpy(at + 2, below.at, below.len);
     *out = str_from(at, below.len + 2);
     return true;

@@ -138,6 +138,7 @@ static void write_conditions(struct buffer *out, const struct rule *r)
             continue;
         }
         uint16_t next = (uint16_t)(i + 1);
+        must(depth > 0); /* a leaf stands in a mapping */
         in_section = shares_section(r, i, next, r->conditions[open[depth - 1]].end);
         buffer_puts(out, in_section ? "" : "}");
         while (depth && r->conditions[open[depth - 1]].end == next) {

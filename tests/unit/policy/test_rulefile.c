@@ -120,8 +120,8 @@ static const struct {
      "f:5:12: `attachments` is not available in this version\n"
      "f:6:12: `attachments` is not available in this version\n"},
     {"not built: inside any",
-     HEAD
-     "rules:\n  - {name: a, when: {any: [{unreadable: true}, {ambiguous: true}]}, then: {hold: 1d}}\n",
+     HEAD "rules:\n  - {name: a, when: {any: [{unreadable: true}, {ambiguous: true}]}, "
+          "then: {hold: 1d}}\n",
      "f:4:29: `unreadable` is not available in this version\n"
      "f:4:49: `ambiguous` is not available in this version\n"},
     {"not built: recipient.list",
@@ -153,7 +153,8 @@ static const struct {
     {"unreachable: behind a stop",
      HEAD
      "rules:\n  - {name: a, when: {recipient: {class: [internal, external]}}, then: {stop: true}}\n"
-     "  - {name: b, when: {sender: {user: a@int.example}, recipient: {class: external}}, then: {notice: each}}\n",
+     "  - {name: b, when: {sender: {user: a@int.example}, recipient: {class: external}}, "
+     "then: {notice: each}}\n",
      "f:5:12: rule 'b' never decides anything: rule 'a' in line 4 is first\n"},
     {"reachable: another action",
      HEAD "rules:\n  - {name: a, then: {hold: 1s}}\n  - {name: b, then: {notice: none}}\n", ""},
@@ -190,7 +191,8 @@ static const char full[] =
     "users:\n"
     "  - {address: Alice@int.example, name: 山田 花子, supervisor: carol@int.example,\n"
     "     password_hash: \"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA\"}\n"
-    "  - {address: carol@int.example, roles: [approver, administrator], send_as: [info@int.example]}\n"
+    "  - {address: carol@int.example, roles: [approver, administrator], send_as: "
+    "[info@int.example]}\n"
     "groups:\n"
     "  newcomers: [alice@int.example]\n"
     "  \"help: desk\": {members: [bob@int.example, x@ext.example], mailbox: help@int.example}\n"
@@ -200,13 +202,15 @@ static const char full[] =
     "  confidential: {words: [社外秘, \"a: b\"], patterns: [\"案件番号[0-9]{6}\"]}\n"
     "rules:\n"
     "  - name: one\n"
-    "    when: {sender: {group: [newcomers, 'help: desk'], domain: '*.int.example'}, recipient: {class: external}}\n"
+    "    when: {sender: {group: [newcomers, 'help: desk'], domain: '*.int.example'}, "
+    "recipient: {class: external}}\n"
     "    then: {notice: {every: 90m}, hold: 900s}\n"
     "  - name: two\n"
     "    when:\n"
     "      any:\n"
     "        - sender: {network: 192.0.2.0/24}\n"
-    "        - not: {all: [{recipient: {domain: a.example}}, {not: {recipient: {address: [b@B.example]}}}]}\n"
+    "        - not: {all: [{recipient: {domain: a.example}}, {not: {recipient: "
+    "{address: [b@B.example]}}}]}\n"
     "        - {sender: {user: carol@int.example}, any: [{recipient: {group: newcomers}}]}\n"
     "      not: {sender: {address: carol@int.example}}\n"
     "    then: {hold: 0s, stop: true}\n"
