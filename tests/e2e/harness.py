@@ -26,7 +26,7 @@ from sink import Drop, ScriptSink, Sink, program, server_tls
 from smtp_client import BadReply, Client, Closed, Reply, endpoint, simple_mail, stuffed
 
 __all__ = ["BadReply", "Client", "Closed", "Dns", "Drop", "Gateway", "PASSWORD", "Reply", "ROOT",
-           "ScriptSink", "Sink", "Refused", "endpoint", "load", "program", "server_tls",
+           "ScriptSink", "Sink", "Refused", "demo_policy", "endpoint", "load", "program", "server_tls",
            "simple_mail", "stuffed", "wait_until"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -34,7 +34,8 @@ os.environ.setdefault("SEKIMORI_BUILD", os.path.join(ROOT, "build"))
 PASSWORD = "barrier-gate-demo"
 START_SECONDS = 60
 STOP_SECONDS = 20
-LIGHT = {"segment_bytes": "8MiB", "disk_reserve": "0"}  # so that a test writes megabytes, not gigabytes
+# So that a test writes megabytes, not gigabytes.
+LIGHT = {"segment_bytes": "8MiB", "disk_reserve": "0"}
 LOG_FIELD = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
@@ -55,9 +56,10 @@ def wait_until(predicate, seconds=10, what="the condition", every=0.02):
 
 
 class Gateway:
-    """A gateway of tools/sandbox. settings: config file settings, over LIGHT. env: more environment
-    of the daemon (LD_PRELOAD of clock tests). directory: state to open again; else a fresh one that
-    goes at the end. A test may kill() and restart() it, and find its ports unchanged."""
+    """A gateway of tools/sandbox. settings: config file settings, over LIGHT. policy: text of an
+    organisation, see demo_policy(). env: more environment of the daemon (LD_PRELOAD of clock tests).
+    directory: state to open again; else a fresh one that goes at the end. A test may kill() and
+    restart() it, and find its ports unchanged."""
 
     def __init__(self, route=None, resolver=None, policy=None, settings=None, shards=2, env=None,
                  directory=None, build=None, start=True):
@@ -83,12 +85,20 @@ class Gateway:
         words = [sys.executable, os.path.join(ROOT, "tools", "sandbox"), "--dir", self.dir,
                  "--build", self.build]
         for option, value in (("--route", self.route), ("--resolver", self.resolver),
-                              ("--policy", self.policy), ("--shards", self.shards)):
+                              ("--policy", self.policy_file()), ("--shards", self.shards)):
             if value:
                 words += [option, str(value)]
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
         return words
+
+    def policy_file(self):
+        if not self.policy:
+            return None
+        path = os.path.join(self.dir, "policy.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(self.policy)
+        return path
 
     def start(self):
         with open(os.path.join(self.dir, "sandbox.err"), "ab") as err:
@@ -259,6 +269,18 @@ class Gateway:
             if reply.code != 250:
                 raise AssertionError(f"the mail was answered {reply}")
             return reply
+
+
+def demo_policy(hold="300s", rules=None):
+    """Text of the demo organisation with another standard hold and, if given, other rules (lines of
+    YAML, indented by two)."""
+    with open(os.path.join(ROOT, "tools", "demo.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    text = text.replace("hold: 300s", f"hold: {hold}")
+    if rules is None:
+        return text
+    head, _, tail = text.partition("rules:\n")
+    return head + (f"rules:\n{rules}" if rules else "") + tail[tail.index("defaults:"):]
 
 
 def parse_row(line):

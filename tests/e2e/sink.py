@@ -12,7 +12,8 @@ import tempfile
 import threading
 import time
 
-STAGES = ("banner", "ehlo", "helo", "starttls", "mail", "rcpt", "data", "dot", "rset", "quit", "other")
+VERBS = {b"EHLO": "ehlo", b"HELO": "helo", b"STAR": "starttls", b"MAIL": "mail", b"RCPT": "rcpt",
+         b"DATA": "data", b"RSET": "rset", b"QUIT": "quit"}
 
 
 class Sink:
@@ -88,7 +89,7 @@ class Received:
 
 
 class ScriptSink:
-    """script: {stage: action}. An action is bytes (sent as they are), None (the honest answer), a
+    """script: {stage: action}; stages are banner, other and those of VERBS. An action is bytes (sent as they are), None (the honest answer), a
     Drop, a number (seconds to wait before the honest answer), a function (session, line) -> action,
     or a list, of which the n-th goes to the n-th time and the last to all later ones.
 
@@ -208,9 +209,7 @@ class Session:
     def serve(self):
         line = self.line()
         self.sink.transcript.append((self.number, line.rstrip(b"\r\n")))
-        verb = line[:4].upper().strip()
-        stage = {b"EHLO": "ehlo", b"HELO": "helo", b"STAR": "starttls", b"MAIL": "mail", b"RCPT": "rcpt",
-                 b"DATA": "data", b"RSET": "rset", b"QUIT": "quit"}.get(verb, "other")
+        stage = VERBS.get(line[:4].upper(), "other")
         honest = {"quit": b"221 bye\r\n", "other": b"250 ok\r\n", "data": b"354 go on\r\n",
                   "starttls": b"220 go on\r\n", "ehlo": self.ehlo()}.get(stage, b"250 ok\r\n")
         if stage in ("mail", "rset", "ehlo", "helo"):
