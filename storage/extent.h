@@ -47,9 +47,12 @@ struct body_reader {
 
 void body_reader_init(struct body_reader *r, const struct message *m);
 
-/* What to read next: false at the end of the body. `length` is at most BODY_READ_BYTES. */
+/* What to read next: false at the end of the body, or when its place makes no sense: ask
+ * body_reader_is_done(), which is false then. `length` is at most BODY_READ_BYTES. */
 bool body_reader_next(const struct body_reader *r, uint32_t *segment, uint64_t *offset,
                       size_t *length);
+
+bool body_reader_is_done(const struct body_reader *r);
 
 /* The bytes asked for have arrived: check them and give the payload that lies in them. */
 NODISCARD enum body_status body_reader_take(struct body_reader *r, struct str raw,

@@ -52,10 +52,10 @@ struct unit {
     uint32_t accept_count;
     struct move *moves;
     uint32_t move_count;
+    bool indexed;        /* answer when the index shows it: for people, who read what they wrote */
     struct buffer extra; /* encoded DECIDE, NOTE, DOCUMENT records (unit_add_…) */
     enum commit_result result;
     void *owner;         /* the asker's own, untouched */
-    struct unit *next;   /* keeper's */
 };
 
 NODISCARD struct unit *unit_make(void); /* NULL without memory */
@@ -160,6 +160,9 @@ void view_close(struct view **v);
 
 /* Messages of one reverse-path, newest first: ids only. */
 size_t view_by_sender(const struct partition *p, struct str sender, uint64_t *ids, size_t room);
+
+/* The message whose hold notice carries this token; false: none. */
+NODISCARD bool view_by_token(const struct partition *p, struct str token, uint64_t *id);
 
 /* A document; empty .at when absent. The bytes are in `arena`. */
 struct str view_document(const struct partition *p, struct str key, struct arena *arena);

@@ -12,7 +12,10 @@
 #include <nmmintrin.h>
 #endif
 
-enum { POLYNOMIAL_REFLECTED = (int)0x82f63b78, LANE_BYTES = 1344 };
+enum {
+    POLYNOMIAL_REFLECTED = (int)0x82f63b78,
+    LANE_BYTES = 1344
+};
 
 static uint32_t bytes_table[8][256];
 static uint32_t shift_table[4][256]; /* over LANE_BYTES zero bytes */

@@ -156,7 +156,7 @@ static bool decode_recipient(struct recipient *r, struct str in)
         !take_enum(&in, FORM_LINK, &form) || !take32(&in, &r->notify) ||
         !take64(&in, &r->release_ms))
         return false;
-    r->class = (enum recipient_class)class;
+    r->class = (enum recipient_class) class;
     r->form = (enum form)form;
     return true;
 }
@@ -188,9 +188,8 @@ static bool decode_head(struct message *m, struct str *in)
         return false;
     m->kind = (enum message_kind)kind;
     memcpy(m->boot.at, boot.at, sizeof m->boot.at);
-    struct str *const texts[] = {&m->organisation, &m->sender,     &m->user,
-                                 &m->client,       &m->envid,      &m->subject,
-                                 &m->message_id,   &m->token,      &m->prefix};
+    struct str *const texts[] = {&m->organisation, &m->sender,     &m->user,  &m->client, &m->envid,
+                                 &m->subject,      &m->message_id, &m->token, &m->prefix};
     for (size_t i = 0; i < countof(texts); i++)
         if (!take_bytes32(in, texts[i]))
             return false;
