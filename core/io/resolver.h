@@ -1,9 +1,14 @@
 /* resolver.h -- where mail for a domain goes: MX, A and AAAA, without blocking. Door to libunbound
  * (event API on our loop).
  *
- * Thread   the loop's. One resolver a loop.
- * Memory   the answer given to done() lives until done() returns.
- * Time     answers are cached by libunbound for their TTL, failures too.
+ * Thread   the loop's. One resolver a loop. Resolvers are opened one after another, never by two
+ *          threads at once (libunbound initialises itself with the first).
+ * Memory   the answer given to done() lives until done() returns. After resolver_close() turn the
+ *          loop once more: sockets that the kernel still polls go then.
+ * Time     answers are cached by libunbound for their TTL, failures too. A question takes at most
+ *          RESOLVE_LIMIT_MS.
+ * Promise  at most LIMIT_EXCHANGERS exchangers are looked at, the preferred ones; addresses are asked
+ *          for 8 at a time, and no more once the preferred ones have LIMIT_ADDRESSES.
  * Errors   RESOLVE_RETRY: SERVFAIL, time-out, bogus: try later. RESOLVE_NONE: NXDOMAIN, or neither MX
  *          nor address. RESOLVE_NULL_MX: RFC 7505, the domain takes no mail. RESOLVE_UNUSABLE: MX
  *          records exist but none has an address, or only our own names are left (RFC 5321 5.1):
@@ -14,13 +19,15 @@
 
 #include "core/io/loop.h"
 
+enum { RESOLVE_LIMIT_MS = 30000 };
+
 enum resolve_status {
     RESOLVE_OK,
     RESOLVE_RETRY,
     RESOLVE_NONE,
     RESOLVE_NULL_MX,
     RESOLVE_UNUSABLE,
-    RESOLVE_LOOP, /* the best exchanger is ourselves */
+    RESOLVE_LOOP, /* we are its exchanger, and none is preferred to us */
 };
 
 struct exchanger {
