@@ -1,4 +1,4 @@
-/* sekictl.c -- the operator's command line. Verbs and their help are core/coordinator/control.def. */
+/* sekictl.c -- the operator's command line. Its verbs and help are core/coordinator/control.def. */
 #include "tools/sekictl.h"
 
 #include "core/base/base.h"
@@ -32,7 +32,7 @@ static const char filter_help[] =
 static const char *const filter_flags[] = {"from",  "to",      "state",   "org",
                                            "older", "younger", "subject", "id"};
 
-/* --- help --------------------------------------------------------------------------------------- */
+/* --- help ------------------------------------------------------------------------------------ */
 
 static bool has_argument(const struct verb *v, const char *name)
 {
@@ -66,7 +66,7 @@ static void help_all(FILE *out)
                   filter_help, standard_socket);
 }
 
-/* --- words of the command line ------------------------------------------------------------------ */
+/* --- words of the command line --------------------------------------------------------------- */
 
 struct command_line {
     struct options options;
@@ -244,7 +244,7 @@ static bool read_command_line(struct command_line *l, char **words, size_t count
     return true;
 }
 
-/* --- asking ------------------------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------------------------------- */
 
 struct answer {
     const char *verb;

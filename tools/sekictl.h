@@ -41,12 +41,12 @@ void print_json(const struct js_value *row);
 void print_text(FILE *out, struct str text, unsigned columns);
 unsigned text_columns(struct str text);
 
-/* The policy file at `path` ("-": standard input) as canonical text without plain passwords, and the
- * organisation's name. False: errors were printed. */
+/* The policy file at `path` ("-": standard input) as canonical text without plain passwords. False:
+ * errors were printed. */
 bool read_organisation(const char *path, const struct options *o, struct buffer *text);
 
-/* Ask for a password, or take a line of standard input, and hash it. False: it was said why. An empty
- * password gives an empty hash when `may_be_empty`. */
+/* Ask for a password, or take a line of standard input, and hash it. False: it was said why. An
+ * empty password gives an empty hash when `may_be_empty`. */
 bool ask_password(struct buffer *hash, bool may_be_empty);
 
 bool read_whole(const char *path, struct buffer *text);

@@ -1,4 +1,4 @@
-/* sekictl_print.c -- rows for people: tables of at most 100 columns, Japanese counted as it shows. */
+/* sekictl_print.c -- rows for people: tables of at most 100 columns, wide letters count as two. */
 #include "tools/sekictl.h"
 
 #include <string.h>
@@ -30,7 +30,7 @@ void print_json(const struct js_value *row)
     buffer_drop(&line);
 }
 
-/* --- times and sizes ---------------------------------------------------------------------------- */
+/* --- times and sizes ------------------------------------------------------------------------- */
 
 /* "2026-11-24T04:38:46.123Z" -> seconds; false: none. */
 static bool parse_stamp(struct str stamp, time_t *seconds)
@@ -88,7 +88,7 @@ static void print_column(struct buffer *cell, unsigned columns)
     buffer_clear(cell);
 }
 
-/* --- list --------------------------------------------------------------------------------------- */
+/* --- list ------------------------------------------------------------------------------------ */
 
 static void print_list(const struct js_value *row)
 {
@@ -123,7 +123,7 @@ static void print_list(const struct js_value *row)
     buffer_drop(&cell);
 }
 
-/* --- show, explain ------------------------------------------------------------------------------ */
+/* --- show, explain --------------------------------------------------------------------------- */
 
 static void print_pair(const char *name, struct str value)
 {
@@ -186,7 +186,7 @@ static void print_explain(const struct js_value *row)
     print_mail(row, true);
 }
 
-/* --- status ------------------------------------------------------------------------------------- */
+/* --- status ---------------------------------------------------------------------------------- */
 
 static void print_partition(const struct js_value *p)
 {
@@ -244,7 +244,7 @@ static void print_status(const struct js_value *row)
     buffer_drop(&text);
 }
 
-/* --- the others --------------------------------------------------------------------------------- */
+/* --- the others ------------------------------------------------------------------------------ */
 
 static void print_change(const struct js_value *row)
 {

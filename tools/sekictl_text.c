@@ -137,7 +137,7 @@ int test_config(const char *path)
     return DONE;
 }
 
-/* --- passwords ---------------------------------------------------------------------------------- */
+/* --- passwords ------------------------------------------------------------------------------- */
 
 static bool hash_password(struct str password, struct buffer *hash)
 {

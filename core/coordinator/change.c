@@ -289,8 +289,6 @@ static void command_done(struct coordinator *c, struct change *ch)
     buffer_drop(&text);
 }
 
-bool view_by_token(const struct partition *p, struct str token, uint64_t *id);
-
 /* The message that a command means; 0: unknown. */
 static uint64_t command_id(const struct coordinator *c, const struct command *command)
 {
