@@ -94,8 +94,9 @@ static struct smtp_recipient *add_recipient(struct smtp_server *s)
  * over. */
 static bool is_helo(struct str name)
 {
+    const struct str never = STR("<>&\"'`\\$;|{}");
     for (size_t i = 0; i < name.len; i++)
-        if (name.at[i] <= ' ' || name.at[i] > '~' || memchr("<>&\"'`\\$;|{}", name.at[i], 12))
+        if (name.at[i] <= ' ' || name.at[i] > '~' || str_find(never, name.at[i]) != SIZE_MAX)
             return false;
     return name.len > 0 && name.len <= LIMIT_DOMAIN_BYTES;
 }

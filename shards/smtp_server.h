@@ -100,8 +100,8 @@ void smtp_server_greet(struct smtp_server *s, struct buffer *out);
 /* Instead of the greeting, when the client talked first: 554, then close (SMUG-18). */
 void smtp_server_early_talk(struct smtp_server *s, struct buffer *out);
 
-/* Eat from the front of `in`, append replies to `out`, stop at the first event. After CLOSE:
- * CLOSE. */
+/* Eat from the front of `in`, append replies to `out`, stop at the first event. After an event, and
+ * after a settle, feed again even if nothing is left: CLOSE may be next. After CLOSE: CLOSE. */
 NODISCARD enum smtp_server_event smtp_server_feed(struct smtp_server *s, struct str *in,
                                                   struct buffer *out);
 

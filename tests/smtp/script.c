@@ -5,32 +5,38 @@
 
 #include <stdio.h>
 
-static int hex(char c)
+static unsigned hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return (unsigned)(c >= 'a' ? c - 'a' + 10 : c - '0') & 15;
+}
+
+/* The byte that `in` escapes, `in` standing behind the backslash. */
+static char take_escape(struct str *in)
+{
+    static const char from[] = "rnt0", to[] = "\r\n\t";
+    char c = in->at[0];
+    *in = str_skip(*in, 1);
+    if (c == 'x' && in->len >= 2) {
+        c = (char)(hex(in->at[0]) << 4 | hex(in->at[1]));
+        *in = str_skip(*in, 2);
+        return c;
+    }
+    const char *at = strchr(from, c);
+    return at && c ? to[at - from] : c;
 }
 
 /* `number` replaces '%', unless it is 0. */
 static void unescape(struct str in, unsigned number, struct buffer *out)
 {
-    for (size_t i = 0; i < in.len; i++) {
-        if (in.at[i] == '%' && number) {
+    while (in.len) {
+        char c = in.at[0];
+        in = str_skip(in, 1);
+        if (c == '%' && number)
             buffer_printf(out, "%u", number);
-        } else if (in.at[i] == '\\' && i + 1 < in.len) {
-            char c = in.at[++i];
-            if (c == 'x' && i + 2 < in.len) {
-                buffer_putc(out, (char)(hex(in.at[i + 1]) << 4 | hex(in.at[i + 2])));
-                i += 2;
-            } else {
-                buffer_putc(out, c == 'r'   ? '\r'
-                                 : c == 'n' ? '\n'
-                                 : c == 't' ? '\t'
-                                 : c == '0' ? '\0'
-                                            : c);
-            }
-        } else {
-            buffer_putc(out, in.at[i]);
-        }
+        else if (c == '\\' && in.len)
+            buffer_putc(out, take_escape(&in));
+        else
+            buffer_putc(out, c);
     }
 }
 
@@ -120,6 +126,19 @@ static unsigned take_count(struct str *rest)
     return (unsigned)count;
 }
 
+/* "C: text", "S* 3 text" and the like. */
+static bool read_talk(struct script *s, char who, char how, struct str rest, unsigned number)
+{
+    unsigned count = how == '*' || how == '#' ? take_count(&rest) : 1;
+    if (!count || (who != 'C' && who != 'S') || !(how && strchr("*#|:", how)))
+        return false;
+    if (who == 'S')
+        add_step(s, STEP_EXPECT, rest, number)->count = count;
+    else
+        add_step(s, STEP_SEND, keep(s, rest, count, how == '*', how == '*' || how == ':'), number);
+    return true;
+}
+
 static bool read_line(struct script *s, struct str line, unsigned number)
 {
     struct str rest = str_skip(line, 2);
@@ -140,18 +159,10 @@ static bool read_line(struct script *s, struct str line, unsigned number)
     }
     if (who == 'M')
         return read_mail(s, rest);
-    if (who == 'T' || who == 'X') {
-        add_step(s, who == 'T' ? STEP_TLS : STEP_CLOSED, STR(""), number);
-        return how == ':';
-    }
-    unsigned count = how == '*' || how == '#' ? take_count(&rest) : 1;
-    if (!count || (who != 'C' && who != 'S') || !(how && strchr("*#|:", how)))
-        return false;
-    if (who == 'S')
-        add_step(s, STEP_EXPECT, rest, number)->count = count;
-    else
-        add_step(s, STEP_SEND, keep(s, rest, count, how == '*', how == '*' || how == ':'), number);
-    return true;
+    if (who != 'T' && who != 'X')
+        return read_talk(s, who, how, rest, number);
+    add_step(s, who == 'T' ? STEP_TLS : STEP_CLOSED, STR(""), number);
+    return how == ':';
 }
 
 bool script_read(struct script *s, struct str text)
