@@ -107,8 +107,10 @@ static void open_log(struct program *p)
         if (str_eq(p->settings->log_level, str_c(levels[i])))
             least = (enum log_level)i;
     if (!str_eq(name, STR("stderr")) && !str_eq(name, STR("journald"))) {
-        (void)snprintf(path, sizeof path, "%.*s", STR_ARG(name));
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        errno = ENAMETOOLONG;
+        fd = str_to_c(name, path, sizeof path)
+                 ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640)
+                 : -1;
         if (fd < 0) {
             buffer_printf(&p->errors, "log file %s: %s", path, strerrorname_np(errno));
             fail(p, EXIT_CONFIG);
@@ -171,7 +173,10 @@ static struct partition *open_partition(struct program *p, const char *directory
 static void open_partitions(struct program *p)
 {
     char directory[4097], name[32];
-    (void)snprintf(directory, sizeof directory, "%.*s", STR_ARG(p->settings->directory));
+    if (!str_to_c(p->settings->directory, directory, sizeof directory)) {
+        buffer_puts(&p->errors, "setting directory is no file name");
+        fail(p, EXIT_CONFIG);
+    }
     make_directory(p, directory);
     p->partition_count = count_partitions(p, directory);
     for (uint32_t i = 0; i < p->partition_count; i++) {

@@ -7,8 +7,6 @@
 #include "core/mail/notice.h"
 #include "core/policy/directory.h"
 
-#include <stdio.h>
-
 enum {
     REPORT_BYTES_MAX = 8 << 20, /* a mail to 10,000 recipients that all failed */
     MESSAGE_BYTES_MAX = 64 << 10,
@@ -17,7 +15,8 @@ enum {
 };
 
 struct names {
-    char message_id[512], boundary[TOKEN_BYTES + 1];
+    struct buffer message_id;
+    char boundary[TOKEN_BYTES + 1];
 };
 
 static void random_letters(char *to, size_t count)
@@ -32,8 +31,9 @@ static struct names make_names(const struct shard *s, uint64_t id)
 {
     struct names n;
     random_letters(n.boundary, sizeof n.boundary - 1);
-    (void)snprintf(n.message_id, sizeof n.message_id, "<%s.%.8s@%.*s>", id_text(id).at, n.boundary,
-                   STR_ARG(s->snapshot->notice_domain));
+    buffer_init(&n.message_id, LIMIT_DOMAIN_BYTES + 64);
+    buffer_printf(&n.message_id, "<%s.%.8s@%.*s>", id_text(id).at, n.boundary,
+                  STR_ARG(s->snapshot->notice_domain));
     return n;
 }
 
@@ -58,7 +58,7 @@ static struct message *address_to_sender(struct shard *s, const struct message *
     m->boot = s->boot;
     m->organisation = arena_copy(&m->arena, about->organisation);
     m->subject = arena_copy(&m->arena, about->subject);
-    m->message_id = arena_copy(&m->arena, str_c(n->message_id));
+    m->message_id = arena_copy(&m->arena, buffer_str(&n->message_id));
     m->sender = m->user = m->client = m->envid = m->token = m->prefix = STR("");
     m->recipients = arena_take(&m->arena, sizeof *m->recipients);
     m->recipient_count = 1;
@@ -123,7 +123,7 @@ struct report report_bounce(struct shard *s, const struct message *about, uint64
         .recipient_count = failed_count,
         .header = header,
         .mta = s->snapshot->hostname,
-        .message_id = str_c(n.message_id),
+        .message_id = buffer_str(&n.message_id),
         .boundary = str_c(n.boundary),
         .date_ms = clock_wall_ms(),
         .zone_minutes = zone_minutes(directory_find(s->snapshot->directory, about->organisation)),
@@ -132,7 +132,9 @@ struct report report_bounce(struct shard *s, const struct message *about, uint64
     buffer_init(&body, REPORT_BYTES_MAX);
     bool good = dsn_write(&d, &body);
     heap_drop(failed);
-    return finish(address_to_sender(s, about, id, MESSAGE_DSN, &n), &body, good);
+    struct report r = finish(address_to_sender(s, about, id, MESSAGE_DSN, &n), &body, good);
+    buffer_drop(&n.message_id);
+    return r;
 }
 
 struct report report_hold(struct shard *s, struct message *about, uint64_t id)
@@ -146,7 +148,7 @@ struct report report_hold(struct shard *s, struct message *about, uint64_t id)
         .about = about,
         .domain = s->snapshot->notice_domain,
         .url = STR(""),
-        .message_id = str_c(n.message_id),
+        .message_id = buffer_str(&n.message_id),
         .boundary = str_c(n.boundary),
         .language = o && str_eq(o->language, STR("en")) ? COMPOSE_ENGLISH : COMPOSE_JAPANESE,
         .date_ms = clock_wall_ms(),
@@ -155,5 +157,7 @@ struct report report_hold(struct shard *s, struct message *about, uint64_t id)
     struct buffer body;
     buffer_init(&body, REPORT_BYTES_MAX);
     bool good = about->token.at && notice_write(&notice, &body);
-    return finish(address_to_sender(s, about, id, MESSAGE_NOTICE, &n), &body, good);
+    struct report r = finish(address_to_sender(s, about, id, MESSAGE_NOTICE, &n), &body, good);
+    buffer_drop(&n.message_id);
+    return r;
 }

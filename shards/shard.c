@@ -169,8 +169,11 @@ static bool load_certificate(struct shard *s, struct buffer *errors)
     char certificate[4097], key[4097];
     if (set->tls_certificate.len == 0)
         return true;
-    (void)snprintf(certificate, sizeof certificate, "%.*s", STR_ARG(set->tls_certificate));
-    (void)snprintf(key, sizeof key, "%.*s", STR_ARG(set->tls_key));
+    if (!str_to_c(set->tls_certificate, certificate, sizeof certificate) ||
+        !str_to_c(set->tls_key, key, sizeof key)) {
+        buffer_puts(errors, "tls_certificate or tls_key is no file name\n");
+        return false;
+    }
     struct tls_context *fresh = tls_context_server(certificate, key, "smtp", errors);
     if (!fresh)
         return false;
@@ -329,8 +332,11 @@ static bool make_resolver(struct shard *s, struct buffer *errors)
 {
     const struct settings *set = s->snapshot->settings;
     char forward[256], own[256];
-    (void)snprintf(forward, sizeof forward, "%.*s", STR_ARG(set->resolver));
-    (void)snprintf(own, sizeof own, "%.*s", STR_ARG(s->snapshot->hostname));
+    if (!str_to_c(set->resolver, forward, sizeof forward) ||
+        !str_to_c(s->snapshot->hostname, own, sizeof own)) {
+        buffer_puts(errors, "resolver or hostname is too long\n");
+        return false;
+    }
     struct resolver_settings r = {
         .forward = set->resolver.len ? forward : NULL,
         .port = (uint16_t)set->outbound_port,

@@ -189,7 +189,12 @@ static void start_envelope(struct transmit *t)
 {
     struct buffer out;
     buffer_init(&out, COMMAND_BYTES_MAX);
-    smtp_client_start(&t->client, trial_envelope(t->trial), trial_replies(t->trial), &out);
+    if (!smtp_client_start(&t->client, trial_envelope(t->trial), trial_replies(t->trial), &out)) {
+        struct trial *trial = t->trial; /* never: what was accepted can be said again */
+        trial_over(t);
+        trial_unsendable(trial, false);
+        smtp_client_reset(&t->client, &out);
+    }
     send_out(t, &out);
     watch(t);
 }
@@ -229,7 +234,7 @@ static void proceed(struct transmit *t)
     }
     case TRIAL_NARROW: /* somebody was taken back: the envelope again, without them */
         t->envelope_known = false;
-        reset(t);
+        start_envelope(t);
         return;
     case TRIAL_OVER:
         trial_over(t);
@@ -275,10 +280,7 @@ static void ready(struct transmit *t)
         t->destination->connecting--;
         t->connecting = false;
     }
-    if (t->trial) /* after RSET: the narrowed envelope */
-        start_envelope(t);
-    else
-        transmit_offer(t);
+    transmit_offer(t);
 }
 
 static void done(struct transmit *t)

@@ -86,6 +86,17 @@ struct str str_trim(struct str s)
     return s;
 }
 
+bool str_to_c(struct str s, char *to, size_t room)
+{
+    to[0] = '\0';
+    if (s.len >= room || str_find(s, '\0') != SIZE_MAX)
+        return false;
+    if (s.len)
+        memcpy(to, s.at, s.len);
+    to[s.len] = '\0';
+    return true;
+}
+
 bool str_number(struct str s, uint64_t max, uint64_t *out)
 {
     uint64_t value = 0;

@@ -71,6 +71,9 @@ struct str str_word(struct str *s);
 
 struct str str_trim(struct str s); /* space, tab, CR, LF at both ends */
 
+/* A terminated copy for system calls; false: it does not fit, or holds a NUL (then `to` is ""). */
+NODISCARD bool str_to_c(struct str s, char *to, size_t room);
+
 /* The whole of `s` as a decimal number without sign; false if empty, other bytes, or over `max`. */
 NODISCARD bool str_number(struct str s, uint64_t max, uint64_t *out);
 
