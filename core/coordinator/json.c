@@ -34,6 +34,8 @@ static void put_escaped(struct buffer *out, uint32_t c)
 {
     if (c == '"' || c == '\\')
         buffer_printf(out, "\\%c", (char)c);
+    else if (c == 0) /* jansson reads none */
+        buffer_puts(out, "\xef\xbf\xbd");
     else if (c == '\n')
         buffer_puts(out, "\\n");
     else

@@ -1,7 +1,7 @@
 /* json.h -- the lines of the control socket: a writer of our own, and the door to jansson for
  * reading.
  *
- * Written text is always valid UTF-8 on one line: bytes that are no UTF-8 become U+FFFD, control
+ * Written text is always valid UTF-8 on one line: NUL and what is no UTF-8 become U+FFFD, control
  * bytes are escaped, so that no value can end its line.
  *
  * Names begin with js_: json_ belongs to jansson.

@@ -1,4 +1,4 @@
-#include "fake_partition.h"
+#include "tests/unit/coordinator/fake_partition.h"
 
 #include "core/base/heap.h"
 

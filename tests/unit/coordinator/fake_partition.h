@@ -1,6 +1,6 @@
 /* fake_partition.h -- a partition in memory, with a keeper thread that the test drives.
  *
- * It defines what the coordinator calls of storage/partition.h, so that nothing of storage is linked.
+ * It defines what the coordinator calls of storage/partition.h: nothing of storage is linked.
  *
  * Thread   any: one spin lock around everything.
  */

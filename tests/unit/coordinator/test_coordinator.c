@@ -7,7 +7,7 @@
 #include "core/base/log.h"
 #include "core/mail/command.h"
 #include "core/policy/directory.h"
-#include "fake_partition.h"
+#include "tests/unit/coordinator/fake_partition.h"
 #include "tests/unit/harness.h"
 
 #include <fcntl.h>

@@ -11,7 +11,7 @@ static const struct clock_boot_id this_boot = {{1}};
 static const struct clock_boot_id other_boot = {{2}};
 static const uint64_t T = 1795500000000;
 
-/* One anchor on this or another boot, the wall clock at start: what is adopted, and is it doubted? */
+/* One anchor on this or another boot, the wall clock at start: what is adopted, is it doubted? */
 static void test_first(void)
 {
     static const struct {
