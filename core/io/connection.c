@@ -225,6 +225,7 @@ static void leave(struct connection *c)
     buffer_drop(&c->out);
     buffer_drop(&c->sending);
     tls_drop(&c->tls);
+    loop_hurry(c->loop);
     c->calls->gone(c); /* the last touch: the owner may be freed now */
 }
 
@@ -233,6 +234,7 @@ static void on_task(struct task *t)
     struct connection *c = owner_of(t, struct connection, task);
     if (c->again && !c->closing) {
         c->again = false;
+        loop_hurry(c->loop);
         deliver(c, STR(""));
         if (c->ended && !c->paused)
             tell_lost(c, c->end_error);

@@ -36,7 +36,8 @@ struct completion {
 
 struct loop {
     struct io_uring ring;
-    bool bound; /* to its thread, by the first turn */
+    bool bound;   /* to its thread, by the first turn */
+    bool hurried; /* do not wait in this turn */
     uint64_t now_ms;
 
     struct io_uring_buf_ring *buffer_ring;
@@ -323,8 +324,9 @@ void loop_turn(struct loop *l, uint64_t wait_ms)
     uint64_t next = timers_next(&l->timers);
     if (next != UINT64_MAX)
         wait_ms = u64_min(wait_ms, next > l->now_ms ? next - l->now_ms : 0);
-    if (!list_empty(&l->tasks) || l->reaped_count)
+    if (l->hurried || !list_empty(&l->tasks) || l->reaped_count)
         wait_ms = 0;
+    l->hurried = false;
     bool asleep = l->port && wait_ms;
     if (asleep) {
         port_drowse(l->port);
@@ -354,6 +356,11 @@ void loop_undefer(struct loop *l, struct task *t)
 {
     (void)l;
     list_remove(&t->link);
+}
+
+void loop_hurry(struct loop *l)
+{
+    l->hurried = true;
 }
 
 void loop_timer_start(struct loop *l, struct timer *t, uint64_t from_now_ms)

@@ -62,6 +62,10 @@ uint64_t loop_now_ms(const struct loop *l); /* monotonic, read once a turn */
 void loop_defer(struct loop *l, struct task *t);
 void loop_undefer(struct loop *l, struct task *t);
 
+/* This turn shall not wait: for tasks that called an owner, who may have left something to be done
+ * after the turn (cells to flush). */
+void loop_hurry(struct loop *l);
+
 void loop_timer_start(struct loop *l, struct timer *t, uint64_t from_now_ms);
 void loop_timer_stop(struct loop *l, struct timer *t);
 

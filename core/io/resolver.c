@@ -528,6 +528,7 @@ static void give(struct work *w, const struct resolution *answer)
     struct question *q = w->question;
     list_remove(&q->link);
     q->work = NULL;
+    loop_hurry(w->resolver->loop);
     work_free(w);
     q->done(q, answer); /* may ask again, or free the question */
 }

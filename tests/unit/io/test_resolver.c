@@ -447,6 +447,7 @@ static void test_forget(void)
         for (int turn = 0; turn < turns % 5; turn++)
             loop_turn(loop, 0);
         resolver_forget(r, &b.q);
+        buffer_drop(&b.list);
     }
     expect(!a.done, "forgotten");
     begin(r, &a, STR("silent2.hostile.example"));
