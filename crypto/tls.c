@@ -1,10 +1,10 @@
 /* tls.c -- OpenSSL's SSL between two buffers.
  *
- * A BIO of our own reads from the `wire_in` of the call and writes to its `wire_out`. OpenSSL's memory
- * BIOs would keep a copy of the largest burst for the whole session; this way a session holds only
- * what OpenSSL itself keeps, and nothing once SSL_MODE_RELEASE_BUFFERS has given the records back.
- * SSL_read() asks until the BIO is empty, and keeps the start of an incomplete record itself, so a
- * call always takes all of `wire_in`.
+ * A BIO of our own reads from the `wire_in` of the call and writes to its `wire_out`. OpenSSL's
+ * memory BIOs would keep a copy of the largest burst for the whole session; this way a session
+ * holds only what OpenSSL itself keeps, and nothing once SSL_MODE_RELEASE_BUFFERS has given the
+ * records back. SSL_read() asks until the BIO is empty, and keeps the start of an incomplete record
+ * itself, so a call always takes all of `wire_in`.
  */
 #include "crypto/tls.h"
 

@@ -2,10 +2,10 @@
  *
  * Thread   a context and its sessions belong to one thread: one OSSL_LIB_CTX and SSL_CTX a worker.
  * Memory   SSL_MODE_RELEASE_BUFFERS: an idle session holds about 8 KiB.
- * Promise  TLS 1.2 at least. Session tickets are bound to the context's `purpose` (listener), so that
- *          a ticket of one service is refused by another (TLSIN-10).
- * Errors   TLS_FAILED: tls_error() says why in one printable line; close the connection after sending
- *          what is in `wire_out` (the alert).
+ * Promise  TLS 1.2 at least. Session tickets are bound to the context's `purpose` (listener), so
+ *          that a ticket of one service is refused by another (TLSIN-10).
+ * Errors   TLS_FAILED: tls_error() says why in one printable line; close the connection after
+ *          sending what is in `wire_out` (the alert).
  */
 #ifndef CRYPTO_TLS_H
 #define CRYPTO_TLS_H
@@ -23,7 +23,8 @@ struct tls_context;
 struct tls;
 
 /* A server's, from PEM files (chain and key); or a client's (paths NULL) for opportunistic TLS: no
- * certificate is asked to be good, what was seen is told by tls_describe(). NULL: errors say why. */
+ * certificate is asked to be good, what was seen is told by tls_describe(). NULL: errors say why.
+ * */
 NODISCARD struct tls_context *tls_context_server(const char *certificate, const char *key,
                                                  const char *purpose, struct buffer *errors);
 NODISCARD struct tls_context *tls_context_client(struct buffer *errors);
@@ -31,7 +32,7 @@ void tls_context_drop(struct tls_context **c);
 
 /* Sessions keep their context alive until they are gone, so a reload may drop it. */
 NODISCARD struct tls *tls_accept(struct tls_context *c);
-NODISCARD struct tls *tls_connect(struct tls_context *c, const char *host_name); /* SNI; NULL: none */
+NODISCARD struct tls *tls_connect(struct tls_context *c, const char *host_name); /* SNI, or NULL */
 void tls_drop(struct tls **t);
 
 /* Give wire bytes (all are taken) and get plain bytes and wire bytes to send. */

@@ -11,8 +11,8 @@
 /* "127.0.0.1:25", "[::1]:25", "0.0.0.0:0". */
 NODISCARD bool acceptor_parse(struct str text, struct sockaddr_storage *out, socklen_t *len);
 
-/* A bound, listening, close-on-exec socket with SO_REUSEPORT, or negative errno. Port 0 takes a free
- * one, told in *out_port, so that the other workers can join it. */
+/* A bound, listening, close-on-exec socket with SO_REUSEPORT, or negative errno. Port 0 takes a
+ * free one, told in *out_port, so that the other workers can join it. */
 NODISCARD int acceptor_listen(const struct sockaddr *address, socklen_t len, uint16_t *out_port);
 
 struct acceptor {
@@ -21,7 +21,7 @@ struct acceptor {
     int fd;
     void (*accepted)(struct acceptor *a, int fd);
     void *owner;
-    uint32_t tag;             /* the owner's: which listener */
+    uint32_t tag; /* the owner's: which listener */
     bool stopped, retry;
     uint64_t retry_ms, pauses;
 };

@@ -2,12 +2,12 @@
  *
  * The kernel knows at most three things of a connection at any time: one receive, one send, one
  * connect. The descriptor is given back when all three have completed: a prepared operation that
- * names a closed descriptor would reach whoever gets its number next. So closing is: cancel, wait for
- * the last completion, close, gone().
+ * names a closed descriptor would reach whoever gets its number next. So closing is: cancel, wait
+ * for the last completion, close, gone().
  *
- * Receives are single, not multishot: a multishot that finds a fast peer fills 32 buffers before the
- * owner can pause it. A single one is bounded by one buffer and needs no cancel to pause; it costs one
- * more submission entry a receive, but no system call.
+ * Receives are single, not multishot: a multishot that finds a fast peer fills 32 buffers before
+ * the owner can pause it. A single one is bounded by one buffer and needs no cancel to pause; it
+ * costs one more submission entry a receive, but no system call.
  */
 #include "core/io/connection.h"
 

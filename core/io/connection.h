@@ -2,17 +2,18 @@
  *
  * Thread   the loop's.
  * Memory   embedded in its owner, who may free itself only in or after gone(). Output waits in one
- *          buffer of at most `send_max` bytes; while paused at most one more receive buffer (16 KiB)
- *          is read, so a slow owner holds back the peer instead of memory. An idle connection holds
- *          at most 4 KiB each way, besides its TLS session.
+ *          buffer of at most `send_max` bytes; while paused at most one more receive buffer (16
+ *          KiB) is read, so a slow owner holds back the peer instead of memory. An idle connection
+ *          holds at most 4 KiB each way, besides its TLS session.
  * Cost     output is collected and goes out in one send at the start of the next turn.
  * Promise  callbacks come from loop_turn() only, never from inside a call of this file.
  *          data() gets plain bytes; it may leave some unread (they are given again when
  *          connection_resume() is called, or with the next bytes).
- * Errors   lost(), once: the peer closed (0) or reset, TLS failed (-EPROTO), or data() left more than
- *          CONNECTION_UNREAD_BYTES unread (-EMSGSIZE). What came before the end was given to data()
- *          first. The owner then calls connection_close() or _finish(). After connection_close() and
- *          connection_finish() only gone() follows, always; there is no time-out here.
+ * Errors   lost(), once: the peer closed (0) or reset, TLS failed (-EPROTO), or data() left more
+ *          than CONNECTION_UNREAD_BYTES unread (-EMSGSIZE). What came before the end was given to
+ *          data() first. The owner then calls connection_close() or _finish(). After
+ *          connection_close() and connection_finish() only gone() follows, always; there is no
+ *          time-out here.
  */
 #ifndef CORE_IO_CONNECTION_H
 #define CORE_IO_CONNECTION_H
@@ -20,7 +21,9 @@
 #include "core/io/loop.h"
 #include "crypto/tls.h"
 
-enum { CONNECTION_UNREAD_BYTES = 128 << 10 };
+enum {
+    CONNECTION_UNREAD_BYTES = 128 << 10
+};
 
 struct connection;
 
@@ -42,21 +45,21 @@ struct connection_calls {
 struct connection {
     const struct connection_calls *calls;
     struct loop *loop;
-    int fd;                       /* -1 once it is given back */
+    int fd; /* -1 once it is given back */
     struct sockaddr_storage peer;
-    struct tls *tls;              /* NULL: plain */
+    struct tls *tls; /* NULL: plain */
     struct op receive, send, other;
-    struct buffer out;            /* wire bytes not yet handed to the kernel */
-    struct buffer sending;        /* wire bytes in flight */
-    size_t sent;                  /* of `sending` */
-    struct buffer in;             /* plain bytes that data() left unread */
+    struct buffer out;     /* wire bytes not yet handed to the kernel */
+    struct buffer sending; /* wire bytes in flight */
+    size_t sent;           /* of `sending` */
+    struct buffer in;      /* plain bytes that data() left unread */
     size_t send_max;
     bool connected, paused, again; /* again: resumed, give `in` once more */
-    bool handshaking, deaf;       /* deaf: STARTTLS was agreed, what comes before our word is dropped */
-    bool ended, lost_told;        /* nothing more will be read; the owner knows */
+    bool handshaking, deaf;        /* deaf: what arrives before our go-ahead left is dropped */
+    bool ended, lost_told;         /* nothing more will be read; the owner knows */
     bool finishing, closing;
     int end_error;
-    struct task task;             /* deferred while there is something to do at the turn's start */
+    struct task task; /* deferred while there is something to do at the turn's start */
 };
 
 /* An accepted socket; starts reading at once unless `tls` says that a handshake comes first. */
@@ -68,9 +71,9 @@ NODISCARD bool connection_dial(struct connection *c, struct loop *l,
                                const struct connection_calls *calls, const struct sockaddr *to,
                                socklen_t to_len, const struct sockaddr *from, size_t send_max);
 
-/* Append plain bytes; false when they would go over `send_max` (the peer does not read: close it), during
- * a handshake or after a failed one, and after connection_finish(); then nothing is appended. After
- * lost(c, 0) sending still works: the peer may have closed its half only. */
+/* Append plain bytes; false when they would go over `send_max` (the peer does not read: close it),
+ * during a handshake or after a failed one, and after connection_finish(); then nothing is
+ * appended. After lost(c, 0) sending still works: the peer may have closed its half only. */
 bool connection_send(struct connection *c, struct str bytes);
 size_t connection_unsent(const struct connection *c);
 
@@ -78,8 +81,8 @@ void connection_pause(struct connection *c);
 void connection_resume(struct connection *c);
 
 /* Start TLS after what is queued has gone. Bytes that already arrived in the clear are dropped
- * (RFC 3207 4.2; TLSIN-01). Takes over `tls`. secured() follows. For TLS from the first byte call it
- * right after connection_accept() or in connected(). */
+ * (RFC 3207 4.2; TLSIN-01). Takes over `tls`. secured() follows. For TLS from the first byte call
+ * it right after connection_accept() or in connected(). */
 void connection_secure(struct connection *c, struct tls **tls);
 
 /* Close when everything queued has been sent (close_notify last), or at once. */

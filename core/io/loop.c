@@ -83,8 +83,8 @@ static void complain(struct buffer *errors, const char *step, int error)
     buffer_printf(errors, "%s (%s: errno %d)\n", explain(error), step, error);
 }
 
-/* DEFER_TASKRUN came with Linux 6.1, SINGLE_ISSUER with 6.0. R_DISABLED lets one thread build the loop
- * and another run it: enabling makes the caller the one issuer. */
+/* DEFER_TASKRUN came with Linux 6.1, SINGLE_ISSUER with 6.0. R_DISABLED lets one thread build the
+ * loop and another run it: enabling makes the caller the one issuer. */
 static int set_up(struct io_uring *ring, unsigned entries)
 {
     static const unsigned flags[] = {

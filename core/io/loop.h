@@ -1,8 +1,8 @@
 /* loop.h -- one io_uring for one thread; the door to liburing.
  *
- * Operations are embedded in the objects that wait for them. A call here only prepares; nothing runs
- * from inside it. loop_turn() runs what was deferred, submits, waits, reaps, calls done() of what
- * completed and due() of the timers.
+ * Operations are embedded in the objects that wait for them. A call here only prepares; nothing
+ * runs from inside it. loop_turn() runs what was deferred, submits, waits, reaps, calls done() of
+ * what completed and due() of the timers.
  *
  * Thread   one. loop_open() and preparing may be done by the thread that builds the program; the
  *          first loop_turn() binds the loop to its thread (SINGLE_ISSUER, DEFER_TASKRUN where the
@@ -11,9 +11,9 @@
  *          the bytes it names. Multishot ops stay in flight until a completion without IO_MORE.
  *          Every op starts zeroed, with done and owner set.
  * Cost     a turn is one system call, whatever it prepares and completes.
- * Errors   results are negative errno in `result`, as the kernel gives them; -ENOBUFS of a receive is
- *          not told: it starts again when buffers come back. loop_open() says what is missing (kernel
- *          too old, io_uring disabled, memlock or file limits) in words.
+ * Errors   results are negative errno in `result`, as the kernel gives them; -ENOBUFS of a receive
+ *          is not told: it starts again when buffers come back. loop_open() says what is missing
+ *          (kernel too old, io_uring disabled, memlock or file limits) in words.
  */
 #ifndef CORE_IO_LOOP_H
 #define CORE_IO_LOOP_H
@@ -29,7 +29,7 @@ struct op {
     void (*done)(struct op *op); /* called from loop_turn() only */
     void *owner;
     int32_t result;
-    uint32_t flags;              /* of the completion */
+    uint32_t flags; /* of the completion */
     bool in_flight;
     bool once, hungry, cancelled; /* from here on the loop's: what a receive needs to start again */
     int fd;
@@ -54,7 +54,8 @@ struct loop;
 NODISCARD struct loop *loop_open(unsigned entries, unsigned buffers, struct buffer *errors);
 void loop_close(struct loop **l);
 
-/* One turn: submit, wait until something completes or `wait_ms` is over (0: do not wait), run done(). */
+/* One turn: submit, wait until something completes or `wait_ms` is over (0: do not wait), run
+ * done(). */
 void loop_turn(struct loop *l, uint64_t wait_ms);
 uint64_t loop_now_ms(const struct loop *l); /* monotonic, read once a turn */
 
@@ -72,23 +73,24 @@ void loop_timer_stop(struct loop *l, struct timer *t);
 /* A buffer for one callback's use: who takes it clears it. */
 struct buffer *loop_scratch(struct loop *l);
 
-/* Wake loop_turn() when the port is woken. The loop does the drowse/awake protocol: before it waits it
- * marks the port asleep and asks `idle(owner)`, which must look at every ring once more and say
+/* Wake loop_turn() when the port is woken. The loop does the drowse/awake protocol: before it waits
+ * it marks the port asleep and asks `idle(owner)`, which must look at every ring once more and say
  * whether there is nothing to do. */
 void loop_watch_port(struct loop *l, struct port *p, bool (*idle)(void *owner), void *owner);
 
-void loop_accept(struct loop *l, struct op *op, int listen_fd);              /* multishot */
-void loop_receive(struct loop *l, struct op *op, int fd);      /* multishot, into buffers of the loop */
-void loop_receive_once(struct loop *l, struct op *op, int fd); /* at most one buffer's worth */
+void loop_accept(struct loop *l, struct op *op, int listen_fd); /* multishot */
+/* Into buffers of the loop: many times, or once (at most one buffer's worth). */
+void loop_receive(struct loop *l, struct op *op, int fd); /* multishot */
+void loop_receive_once(struct loop *l, struct op *op, int fd);
 NODISCARD bool loop_received(struct loop *l, const struct op *op, struct received *out);
 void loop_buffer_return(struct loop *l, const struct received *r);
 void loop_send(struct loop *l, struct op *op, int fd, const char *at, size_t len);
 void loop_connect(struct loop *l, struct op *op, int fd, const struct sockaddr *to, socklen_t len);
 void loop_read(struct loop *l, struct op *op, int fd, char *at, size_t len, uint64_t offset);
 void loop_write(struct loop *l, struct op *op, int fd, const char *at, size_t len, uint64_t offset);
-void loop_poll(struct loop *l, struct op *op, int fd, short events);         /* one shot */
-void loop_cancel(struct loop *l, struct op *target);     /* target completes with -ECANCELED */
-void loop_close_fd(struct loop *l, int fd);              /* nobody waits for it */
+void loop_poll(struct loop *l, struct op *op, int fd, short events); /* one shot */
+void loop_cancel(struct loop *l, struct op *target); /* target completes with -ECANCELED */
+void loop_close_fd(struct loop *l, int fd);          /* nobody waits for it */
 
 /* Does this completion end the operation (not one of a multishot's many)? */
 static inline bool op_ended(const struct op *op)

@@ -4,9 +4,9 @@
  *                     ├─ look-up (A of the first exchanger)
  *                     └─ ...
  *
- * libunbound calls back from deep inside itself, even before ub_resolve_event() returns. So a callback
- * only notes what the answer said and defers the work; asking and answering happen in its task. A
- * look-up that nobody waits for any more is left to end by itself: work is NULL.
+ * libunbound calls back from deep inside itself, even before ub_resolve_event() returns. So a
+ * callback only notes what the answer said and defers the work; asking and answering happen in its
+ * task. A look-up that nobody waits for any more is left to end by itself: work is NULL.
  */
 #include "core/io/resolver.h"
 

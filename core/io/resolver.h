@@ -7,11 +7,11 @@
  *          loop once more: sockets that the kernel still polls go then.
  * Time     answers are cached by libunbound for their TTL, failures too. A question takes at most
  *          RESOLVE_LIMIT_MS.
- * Promise  at most LIMIT_EXCHANGERS exchangers are looked at, the preferred ones; addresses are asked
- *          for 8 at a time, and no more once the preferred ones have LIMIT_ADDRESSES.
- * Errors   RESOLVE_RETRY: SERVFAIL, time-out, bogus: try later. RESOLVE_NONE: NXDOMAIN, or neither MX
- *          nor address. RESOLVE_NULL_MX: RFC 7505, the domain takes no mail. RESOLVE_UNUSABLE: MX
- *          records exist but none has an address, or only our own names are left (RFC 5321 5.1):
+ * Promise  at most LIMIT_EXCHANGERS exchangers are looked at, the preferred ones; addresses are
+ *          asked for 8 at a time, and no more once the preferred ones have LIMIT_ADDRESSES.
+ * Errors   RESOLVE_RETRY: SERVFAIL, time-out, bogus: try later. RESOLVE_NONE: NXDOMAIN, or neither
+ *          MX nor address. RESOLVE_NULL_MX: RFC 7505, the domain takes no mail. RESOLVE_UNUSABLE:
+ *          MX records exist but none has an address, or only our own names are left (RFC 5321 5.1):
  *          never falls back to A.
  */
 #ifndef CORE_IO_RESOLVER_H
@@ -19,7 +19,9 @@
 
 #include "core/io/loop.h"
 
-enum { RESOLVE_LIMIT_MS = 30000 };
+enum {
+    RESOLVE_LIMIT_MS = 30000
+};
 
 enum resolve_status {
     RESOLVE_OK,
@@ -31,7 +33,7 @@ enum resolve_status {
 };
 
 struct exchanger {
-    char name[256];              /* lower case, no trailing dot */
+    char name[256]; /* lower case, no trailing dot */
     uint16_t preference;
     struct sockaddr_storage address;
     socklen_t address_len;
@@ -39,19 +41,20 @@ struct exchanger {
 
 struct resolution {
     enum resolve_status status;
-    const char *why;             /* one line for log and DSN; "" when fine */
-    size_t count;                /* in the order to try: by preference, equal ones shuffled, addresses
-                                  * of one exchanger together, IPv4 and IPv6 mixed */
+    const char *why; /* one line for log and DSN; "" when fine */
+    /* In the order to try: by preference, equal ones shuffled, addresses of one together, IPv4 and
+     * IPv6 mixed. */
+    size_t count;
     struct exchanger *exchanger;
 };
 
 struct resolver;
 
 struct resolver_settings {
-    const char *forward;   /* "HOST:PORT" or NULL for /etc/resolv.conf */
-    uint16_t port;         /* of exchangers */
-    bool allow_loopback;   /* else loopback, unspecified and link-local addresses are dropped */
-    const char *own_name;  /* our host name, for loop detection */
+    const char *forward;  /* "HOST:PORT" or NULL for /etc/resolv.conf */
+    uint16_t port;        /* of exchangers */
+    bool allow_loopback;  /* else loopback, unspecified and link-local addresses are dropped */
+    const char *own_name; /* our host name, for loop detection */
 };
 
 NODISCARD struct resolver *resolver_open(struct loop *l, const struct resolver_settings *s,
@@ -66,8 +69,8 @@ struct question {
     void *work;       /* resolver's */
 };
 
-/* Ask for the exchangers of a domain (A-labels, or an address literal with brackets). done() comes from
- * loop_turn(), never from inside. */
+/* Ask for the exchangers of a domain (A-labels, or an address literal with brackets). done() comes
+ * from loop_turn(), never from inside. */
 void resolver_ask(struct resolver *r, struct question *q, struct str domain);
 
 /* Forget the question: done() will not be called. */

@@ -15,8 +15,8 @@ struct base {
     struct loop *loop;
 };
 
-/* What libunbound wants (active, fd, bits) and what the kernel was asked (op, asked_*) differ while a
- * cancel is on its way: then the poll starts anew when it has completed. */
+/* What libunbound wants (active, fd, bits) and what the kernel was asked (op, asked_*) differ while
+ * a cancel is on its way: then the poll starts anew when it has completed. */
 struct event {
     struct ub_event base; /* first */
     struct loop *loop;

@@ -1,5 +1,5 @@
-/* echo.h -- an echo server on core/io for the tests of connections: it reads in random pieces, pauses
- * at random, resumes on its own, and can be told to close itself at its n-th callback.
+/* echo.h -- an echo server on core/io for the tests of connections: it reads in random pieces,
+ * pauses at random, resumes on its own, and can be told to close itself at its n-th callback.
  *
  * Memory   connections are kept in the server until echo_close().
  */

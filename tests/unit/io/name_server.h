@@ -1,6 +1,7 @@
 /* name_server.h -- a DNS server that answers what a table says, for the tests of the resolver.
  *
- * The first label of the name picks the row, the type must match; without a row the answer is empty.
+ * The first label of the name picks the row, the type must match; without a row the answer is
+ *     empty.
  *
  * Thread   its own; the table must not change meanwhile.
  */

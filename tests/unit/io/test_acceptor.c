@@ -134,8 +134,7 @@ static void test_no_descriptors(void)
 {
     uint16_t port;
     struct acceptor a;
-    acceptor_start(&a, loop, listen_on("127.0.0.1:0", &port), on_accepted, NULL, 7);
-    loop_turn(loop, 0);
+    int fd = listen_on("127.0.0.1:0", &port);
     int client = dial(port);
     int lowest = fcntl(client, F_DUPFD_CLOEXEC, 0);
     (void)close(lowest);
@@ -144,6 +143,7 @@ static void test_no_descriptors(void)
     none = before;
     none.rlim_cur = (rlim_t)lowest;
     must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    acceptor_start(&a, loop, fd, on_accepted, NULL, 7); /* the kernel notes the limit here */
     for (int turn = 0; turn < 10; turn++) {
         loop_turn(loop, 10);
         acceptor_tick(&a, loop_now_ms(loop));

@@ -485,8 +485,8 @@ static void test_starttls(void)
     struct str fair = STR("STARTTLS\r\n"), foul = STR("STARTTLS\r\nNOOP\r\n");
     for (size_t split = 1; split <= fair.len; split++)
         expect(starttls_run(fair, split, false), "split %zu", split);
-    /* In one segment with STARTTLS it is dropped. Later it is taken for TLS, which may fail. Never is
-     * it a command: starttls_run() compares what was seen. */
+    /* In one segment with STARTTLS it is dropped. Later it is taken for TLS, which may fail. Never
+     * is it a command: starttls_run() compares what was seen. */
     expect(starttls_run(foul, foul.len, false), "in one segment");
     for (size_t split = 1; split < foul.len; split++)
         (void)starttls_run(foul, split, false);
