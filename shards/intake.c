@@ -270,9 +270,14 @@ static void on_data(struct connection *c, struct str *in)
     }
 }
 
+/* After an answer that came later. */
 static void go_on(struct intake *i)
 {
     i->wait = WAIT_NOTHING;
+    if (i->session.closing || i->shard->stopping) {
+        finish(i);
+        return;
+    }
     watch(i);
     connection_resume(&i->connection);
 }
@@ -284,10 +289,7 @@ void intake_settle(struct intake *i, enum reply reply, struct str text)
     end_mail(i);
     smtp_server_settle(&i->session, reply, text, &out);
     send_out(i, &out);
-    if (i->shard->stopping)
-        finish(i);
-    else
-        go_on(i);
+    go_on(i);
 }
 
 void intake_settle_login(struct intake *i, enum reply reply)

@@ -294,7 +294,12 @@ static void done(struct transmit *t)
 static void failed(struct transmit *t)
 {
     struct buffer why;
+    struct trial *trial = t->trial;
     buffer_init(&why, LIMIT_REPLY_LINE_BYTES * 2);
+    if (trial && t->client.reply.code >= 400) { /* it answered before the end, and means all */
+        trial_over(t);
+        trial_answered_dot(trial, &t->client.reply);
+    }
     if (t->client.reply.code)
         reply_seen_write(&t->client.reply, &why);
     else
