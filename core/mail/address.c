@@ -10,7 +10,7 @@ static bool is_atext(char c)
 {
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
         return true;
-    return (unsigned char)c >= 0x80 || (c && memchr("!#$%&'*+-/=?^_`{|}~", c, 19));
+    return (unsigned char)c >= 0x80 || str_find(STR("!#$%&'*+-/=?^_`{|}~"), c) != SIZE_MAX;
 }
 
 static bool is_dot_atom(struct str s)
@@ -132,14 +132,14 @@ static enum address_status parse_literal(struct str in, struct arena *arena, str
         !inet_ntop(family, raw, clean, sizeof clean))
         return ADDRESS_BAD_DOMAIN;
 
-    size_t len = strlen(clean), lead = six ? 6 : 1;
-    char *at = arena_take(arena, lead + len + 1);
+    struct str lead = str_head(STR("[IPv6:"), six ? 6 : 1), body = str_c(clean);
+    char *at = arena_take(arena, lead.len + body.len + 1);
     if (!at)
         return ADDRESS_NO_MEMORY;
-    memcpy(at, "[IPv6:", lead);
-    memcpy(at + lead, clean, len);
-    at[lead + len] = ']';
-    *out = str_from(at, lead + len + 1);
+    memcpy(at, lead.at, lead.len);
+    memcpy(at + lead.len, body.at, body.len);
+    at[lead.len + body.len] = ']';
+    *out = str_from(at, lead.len + body.len + 1);
     return ADDRESS_OK;
 }
 

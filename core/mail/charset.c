@@ -4,22 +4,30 @@
 
 #include <unicode/ucnv.h>
 
-/* Score of `s` as pairs of an encoding; -1: impossible. Kana and common kanji rows count. */
+/* Bytes of the EUC-JP character at the front of `s`, which begins with 8-bit; 0: impossible. */
+static size_t euc_bytes(struct str s)
+{
+    unsigned char lead = (unsigned char)s.at[0];
+    size_t bytes = lead == 0x8F ? 3 : 2;
+    if ((lead < 0xA1 && lead != 0x8E && lead != 0x8F) || lead == 0xFF || s.len < bytes)
+        return 0;
+    for (size_t k = 1; k < bytes; k++)
+        if ((unsigned char)s.at[k] < 0xA1 || (unsigned char)s.at[k] == 0xFF)
+            return 0;
+    return bytes;
+}
+
+/* Score of `s` as pairs of an encoding; negative: impossible. Kana and common kanji count. */
 static int score_euc(struct str s)
 {
     int score = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char lead = (unsigned char)s.at[i];
-        if (lead < 0x80)
-            continue;
-        size_t tails = lead == 0x8F ? 2 : 1;
-        if ((lead < 0xA1 && lead != 0x8E && lead != 0x8F) || lead == 0xFF || i + tails >= s.len)
+    while (s.len) {
+        unsigned char lead = (unsigned char)s.at[0];
+        size_t bytes = lead < 0x80 ? 1 : euc_bytes(s);
+        if (!bytes)
             return -1;
-        for (size_t k = 1; k <= tails; k++)
-            if ((unsigned char)s.at[i + k] < 0xA1 || (unsigned char)s.at[i + k] == 0xFF)
-                return -1;
         score += lead == 0xA4 || lead == 0xA5 ? 3 : lead >= 0xB0 && lead <= 0xF4 ? 2 : 0;
-        i += tails;
+        s = str_skip(s, bytes);
     }
     return score;
 }

@@ -136,8 +136,8 @@ void compose_size(uint64_t bytes, struct buffer *out)
 {
     if (bytes < 1024)
         buffer_printf(out, "%lu B", (unsigned long)bytes);
-    else if (bytes < 1024 * 1024)
+    else if (bytes < 1048576)
         buffer_printf(out, "%lu KiB", (unsigned long)((bytes + 512) >> 10));
     else
-        buffer_printf(out, "%.1f MiB", (double)bytes / (1024 * 1024));
+        buffer_printf(out, "%.1f MiB", (double)bytes / 1048576);
 }

@@ -1,5 +1,7 @@
 #include "core/mail/decode.h"
 
+#include "core/base/base64.h"
+
 static int sextet(char c)
 {
     if (c >= 'A' && c <= 'Z')
@@ -57,6 +59,15 @@ void decode_q(struct str in, struct buffer *out)
     }
 }
 
+static void put_quoted(struct str line, struct buffer *out)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        int byte = line.at[i] == '=' ? hex_pair(line, i) : -1;
+        buffer_putc(out, byte >= 0 ? (char)byte : line.at[i]);
+        i += byte >= 0 ? 2 : 0;
+    }
+}
+
 static struct str trim_end(struct str line)
 {
     while (line.len && (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t'))
@@ -76,32 +87,9 @@ void decode_quoted(struct str in, struct buffer *out)
         line = trim_end(line);
         bool soft = line.len && line.at[line.len - 1] == '=';
         line.len -= soft;
-        for (size_t i = 0; i < line.len; i++) {
-            int byte = line.at[i] == '=' ? hex_pair(line, i) : -1;
-            buffer_putc(out, byte >= 0 ? (char)byte : line.at[i]);
-            i += byte >= 0 ? 2 : 0;
-        }
+        put_quoted(line, out);
         if (ended && !soft)
             buffer_puts(out, "\r\n");
-    }
-}
-
-void encode_base64(struct str in, struct buffer *out)
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < in.len && !out->full; i += 3) {
-        size_t left = size_min(in.len - i, 3);
-        uint32_t bits = 0;
-        for (size_t k = 0; k < 3; k++)
-            bits = bits << 8 | (k < left ? (unsigned char)in.at[i + k] : 0u);
-        char group[4] = {letters[bits >> 18], letters[bits >> 12 & 63], letters[bits >> 6 & 63],
-                         letters[bits & 63]};
-        if (left < 3)
-            group[3] = '=';
-        if (left < 2)
-            group[2] = '=';
-        buffer_put(out, str_from(group, sizeof group));
     }
 }
 
@@ -112,7 +100,7 @@ void encode_base64_lines(struct str in, struct buffer *out)
     };
 
     while (in.len && !out->full) {
-        encode_base64(str_head(in, LINE_BYTES), out);
+        base64_encode(str_head(in, LINE_BYTES), BASE64_PADDED, out);
         buffer_puts(out, "\r\n");
         in = str_skip(in, LINE_BYTES);
     }

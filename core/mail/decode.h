@@ -17,10 +17,7 @@ void decode_quoted(struct str in, struct buffer *out);
 /* The Q of RFC 2047: "_" is a blank. */
 void decode_q(struct str in, struct buffer *out);
 
-/* In one line, padded. */
-void encode_base64(struct str in, struct buffer *out);
-
-/* In lines of 76 with CRLF, also behind the last. */
+/* Base64 in lines of 76 with CRLF, also behind the last. */
 void encode_base64_lines(struct str in, struct buffer *out);
 
 /* Quoted-printable lines of at most 76; CRLF in `in` are line ends. */

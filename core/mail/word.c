@@ -1,5 +1,6 @@
 #include "core/mail/word.h"
 
+#include "core/base/base64.h"
 #include "core/mail/charset.h"
 #include "core/mail/decode.h"
 #include "core/mail/utf8.h"
@@ -136,7 +137,9 @@ static bool is_plain(struct str s)
 /* How many bytes of text fit into a word of `columns`. */
 static size_t bytes_in(size_t columns)
 {
-    size_t marks = sizeof "=?UTF-8?B?" "?=" - 1;
+    size_t marks = sizeof "=?UTF-8?B?"
+                          "?=" -
+                   1;
     return columns > marks ? (columns - marks) / 4 * 3 : 0;
 }
 
@@ -155,7 +158,7 @@ void word_encode(struct str text, size_t column, struct buffer *out)
         struct str word = utf8_head(rest, bytes_in(size_min(columns, WORD_COLUMNS)));
         if (word.len) {
             buffer_puts(out, "=?UTF-8?B?");
-            encode_base64(word, out);
+            base64_encode(word, BASE64_PADDED, out);
             buffer_puts(out, "?=");
         }
         rest = str_skip(rest, word.len);

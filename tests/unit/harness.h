@@ -23,24 +23,39 @@ struct test {
     void (*run)(void);
 };
 
-/* Like CU_ASSERT, and prints the reason when it fails. */
-#define expect(condition, ...)                                                            \
-    do {                                                                                  \
-        bool expect_ok = (condition);                                                     \
-        if (!expect_ok) {                                                                 \
-            (void)fprintf(stderr, "\n%s:%d: %s: ", __FILE__, __LINE__, #condition);       \
-            (void)fprintf(stderr, __VA_ARGS__);                                           \
-            (void)fputc('\n', stderr);                                                    \
-        }                                                                                 \
-        CU_assertImplementation(expect_ok, __LINE__, #condition, __FILE__, "", CU_FALSE); \
-    } while (0)
+static inline void harness_expect(bool ok, const char *what, const char *file, int line,
+                                  const char *format, ...) PRINTFLIKE(5, 6);
 
-#define expect_str(got, want, name)                                                        \
-    do {                                                                                   \
-        struct str expect_got = (got), expect_want = (want);                               \
-        expect(str_eq(expect_got, expect_want), "%s: got \"%.*s\", want \"%.*s\"", (name), \
-               STR_ARG(expect_got), STR_ARG(expect_want));                                 \
-    } while (0)
+static inline void harness_expect(bool ok, const char *what, const char *file, int line,
+                                  const char *format, ...)
+{
+    if (!ok) {
+        va_list args;
+        va_start(args, format);
+        (void)fprintf(stderr, "\n%s:%d: %s: ", file, line, what);
+        (void)vfprintf(stderr, format, args);
+        (void)fputc('\n', stderr);
+        va_end(args);
+    }
+    CU_assertImplementation(ok, (unsigned)line, what, file, "", CU_FALSE);
+}
+
+static inline void harness_expect_str(struct str got, struct str want, const char *name,
+                                      const char *file, int line)
+{
+    harness_expect(str_eq(got, want), "not the same", file, line, "%s: got \"%.*s\", want \"%.*s\"",
+                   name, STR_ARG(got), STR_ARG(want));
+}
+
+/* NOLINTBEGIN(readability-identifier-naming) they read like functions, as must() does */
+
+/* Like CU_ASSERT, and prints the reason when it fails. */
+#define expect(condition, ...) \
+    harness_expect((condition), #condition, __FILE__, __LINE__, __VA_ARGS__)
+
+#define expect_str(got, want, name) harness_expect_str((got), (want), (name), __FILE__, __LINE__)
+
+/* NOLINTEND(readability-identifier-naming) */
 
 /* The bytes of a literal that may hold NULs. */
 #define BYTES(literal) STR(literal)

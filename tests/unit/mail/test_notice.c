@@ -37,7 +37,7 @@ static bool write_notice(struct notice n, struct message *m, struct buffer *out)
 static struct message *make_message(void)
 {
     struct message *m = message_make(1 << 20);
-    CU_ASSERT_FATAL(m != NULL);
+    must(m != NULL);
     m->sender = STR("a@int.example");
     m->subject = STR("<b>見積</b>\r\nBcc: evil@ext.example");
     m->message_id = STR("<orig@int.example>");
@@ -119,7 +119,7 @@ static void test_variants(void)
     expect(!has(plain, "http") && !has(plain, "open this page"), "no URL before the portal");
 
     struct recipient *many = arena_take(&m->arena, 1000 * sizeof *many);
-    CU_ASSERT_FATAL(many != NULL);
+    must(many != NULL);
     for (unsigned i = 0; i < 1000; i++)
         many[i] = recipients[1];
     m->recipients = many;
