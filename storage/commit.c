@@ -37,23 +37,30 @@ void commit_open_group(struct partition *p)
     p->group_matters = false;
 }
 
+bool commit_make_spare(struct partition *p)
+{
+    int error = 0;
+    if (p->full)
+        return false;
+    if (pool_make(&p->pool, SEGMENT_JOURNAL, &error))
+        return true;
+    log_warning("segment_not_made", log_text("partition", p->path), log_errno("reason", error));
+    if (!file_is_full(error)) {
+        commit_fail(p, "new segment", error);
+        return false;
+    }
+    p->full = true;
+    p->full_until_ms = clock_monotonic_ms() + FULL_RETRY_MS;
+    return false;
+}
+
 /* Go on in a spare segment. One more is made first where that is possible; without it, only moves
  * may have the last one. */
 static bool switch_segment(struct partition *p, bool spare)
 {
-    if (p->pool.spares < 2 && !p->full) {
-        int error = 0;
-        if (!pool_make(&p->pool, SEGMENT_JOURNAL, &error)) {
-            log_warning("segment_not_made", log_text("partition", p->path),
-                        log_errno("reason", error));
-            if (!file_is_full(error)) {
-                commit_fail(p, "new segment", error);
-                return false;
-            }
-            p->full = true;
-        }
-    }
-    if (p->pool.spares < (spare ? 2u : 1u))
+    if (p->pool.spares < 2)
+        (void)commit_make_spare(p);
+    if (p->failed || p->pool.spares < (spare ? 2u : 1u))
         return false;
     struct segment *s = pool_take(&p->pool);
     killpoint(KILL_MID_RECYCLE);

@@ -22,6 +22,7 @@ enum {
     ZERO_SLICE_BYTES = 1 << 20,      /* of a new segment, written in one turn */
     UNCOVERED_BYTES_MAX = 512 << 20, /* journal that the index may lag behind on stable storage */
     FULL_CHECK_MS = 100,
+    FULL_RETRY_MS = 500, /* after a segment could not be made */
     DURABLE_CHECK_MS = 50,
     REOPEN_WAIT_MS = 1000,
     REOPENS_MAX =
@@ -113,7 +114,7 @@ struct partition {
     uint64_t serial_used; /* largest serial that an asker named, committed or not */
 
     bool failed, failed_said, full;
-    uint64_t full_checked_ms;
+    uint64_t full_checked_ms, full_until_ms;
     bool index_down;
     uint32_t reopens;
     uint64_t reopen_at_ms;
@@ -154,6 +155,9 @@ void commit_open_group(struct partition *p);
 /* Segment switch when less than `bytes` are left; `spare`: one must be left over for moves. */
 bool commit_make_room(struct partition *p, size_t bytes, bool spare);
 void commit_fail(struct partition *p, const char *what, int error);
+
+/* One more spare segment, if there is space. False: full, or the partition failed. */
+bool commit_make_spare(struct partition *p);
 
 /* The states touched and the position go into the index. False: the index is down. */
 bool commit_index(struct partition *p);

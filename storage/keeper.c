@@ -238,7 +238,7 @@ static void confirm(struct partition *p)
 
 static void check_space(struct partition *p, uint64_t now_ms)
 {
-    if (now_ms - p->full_checked_ms < FULL_CHECK_MS)
+    if (now_ms - p->full_checked_ms < FULL_CHECK_MS || now_ms < p->full_until_ms)
         return;
     p->full_checked_ms = now_ms;
     uint64_t bytes = 0;
@@ -306,6 +306,8 @@ static bool chores(struct partition *p)
     try_index(p, now);
     keeper_publish(p, now);
     pool_bury(&p->pool, now);
+    if (p->failed && !p->failed_said)
+        fail_units(p, 0);
     bool more = refill_slice(p);
     if (p->failed || p->index_down)
         return more;

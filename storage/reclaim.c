@@ -99,10 +99,12 @@ static bool zero_ahead(struct partition *p)
     if (!ahead)
         return false;
     int error = pool_zero(&p->pool, s, ZERO_SLICE_BYTES);
-    if (error && file_is_full(error))
+    if (error && file_is_full(error)) {
         p->full = true;
-    else if (error)
+        p->full_until_ms = clock_monotonic_ms() + FULL_RETRY_MS;
+    } else if (error) {
         commit_fail(p, "zeros of a new segment", error);
+    }
     return !error;
 }
 
@@ -110,16 +112,8 @@ bool reclaim_spares(struct partition *p)
 {
     give_free(p);
     drop_extra(p);
-    if (p->pool.spares < 2 && !p->full) {
-        int error = 0;
-        if (!pool_make(&p->pool, SEGMENT_JOURNAL, &error)) {
-            if (!file_is_full(error)) {
-                commit_fail(p, "new segment", error);
-                return false;
-            }
-            p->full = true;
-        }
-    }
+    if (p->pool.spares < 2)
+        (void)commit_make_spare(p);
     return zero_ahead(p);
 }
 

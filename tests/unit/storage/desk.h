@@ -15,6 +15,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#ifndef DESK_ROOT
+#define DESK_ROOT "/tmp" /* "/dev/shm" where many runs matter more than O_DIRECT */
+#endif
+
 enum {
     DESK_NODE = 1,
     DESK_PARTITION = 2
@@ -33,9 +37,7 @@ struct desk {
 static inline void desk_init(struct desk *d, const char *name)
 {
     *d = (struct desk){.segment_bytes = 4 << 20, .history_ms = 1000ull * 3600 * 24 * 30};
-    const char *root = getenv("TMPDIR");
-    (void)snprintf(d->path, sizeof d->path, "%s/sekimori-%s-%d", root ? root : "/tmp", name,
-                   (int)getpid());
+    (void)snprintf(d->path, sizeof d->path, DESK_ROOT "/sekimori-%s-%d", name, (int)getpid());
     buffer_init(&d->errors, 4096);
     log_open(STDERR_FILENO, getenv("DESK_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR + 1);
 }
@@ -206,6 +208,16 @@ static inline bool desk_read(struct desk *d, const struct message *m)
     }
     heap_drop(raw);
     return good && body_reader_is_done(&r);
+}
+
+/* What a crash leaves: synced is what was written, the index's memory is lost. */
+static inline void crash_copy(const struct desk *from, const char *to)
+{
+    char command[1024];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'; cp -a --sparse=always '%s' '%s'", to,
+                   from->path, to);
+    if (system(command))
+        abort();
 }
 
 static inline bool desk_body_is_good(struct desk *d, uint64_t id)
