@@ -106,6 +106,7 @@ static const char *first_reason(const char *otherwise)
     return reason ? reason : otherwise;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type */
 static int no_passphrase(char *to, int room, int writing, void *data)
 {
     (void)to;

@@ -16,12 +16,11 @@ enum {
 bool acceptor_parse(struct str text, struct sockaddr_storage *out, socklen_t *len)
 {
     memset(out, 0, sizeof *out);
-    struct str host = text;
     bool six = str_starts(text, STR("["));
     size_t end = six ? str_find_str(text, STR("]:")) : str_find(text, ':');
     if (end == SIZE_MAX)
         return false;
-    host = six ? str_from(text.at + 1, end - 1) : str_head(text, end);
+    struct str host = six ? str_from(text.at + 1, end - 1) : str_head(text, end);
     uint64_t port;
     char host_text[INET6_ADDRSTRLEN];
     if (!str_number(str_skip(text, end + (six ? 2 : 1)), UINT16_MAX, &port) ||
@@ -57,7 +56,7 @@ static int set_up(int fd, const struct sockaddr *address, socklen_t len, uint16_
         return -errno;
     if (bind(fd, address, len) < 0 || listen(fd, BACKLOG) < 0)
         return -errno;
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t bound_len = sizeof bound;
     if (getsockname(fd, (struct sockaddr *)&bound, &bound_len) < 0)
         return -errno;

@@ -43,6 +43,17 @@ static bool add_label(struct str message, size_t at, size_t len, struct dns_name
     return true;
 }
 
+/* Where the pointer at `read` leads; false: half a pointer, or not to before `lowest`. Each jump
+ * leads further back, so there is no loop. */
+static bool follow(struct str message, size_t read, size_t lowest, size_t *target)
+{
+    uint8_t high, low;
+    if (!byte_at(message, read, &high) || !byte_at(message, read + 1, &low))
+        return false;
+    *target = (size_t)(high & ~POINTER) << 8 | low;
+    return *target < lowest;
+}
+
 bool answer_name(struct str message, size_t *at, struct dns_name *out)
 {
     size_t read = *at, lowest = *at, text_len = 0;
@@ -50,18 +61,16 @@ bool answer_name(struct str message, size_t *at, struct dns_name *out)
     out->at[0] = '\0';
     out->is_host = true;
     for (;;) {
-        uint8_t len, low;
+        uint8_t len;
         if (!byte_at(message, read, &len))
             return false;
         if ((len & POINTER) == POINTER) {
-            if (!byte_at(message, read + 1, &low))
+            size_t target;
+            if (!follow(message, read, lowest, &target))
                 return false;
             if (!jumped)
                 *at = read + 2;
             jumped = true;
-            size_t target = (size_t)(len & ~POINTER) << 8 | low;
-            if (target >= lowest) /* each jump leads further back, so there is no loop */
-                return false;
             read = lowest = target;
             continue;
         }

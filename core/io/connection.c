@@ -298,6 +298,7 @@ void connection_accept(struct connection *c, struct loop *l, const struct connec
     listen_on(c);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the contract's parameters */
 bool connection_dial(struct connection *c, struct loop *l, const struct connection_calls *calls,
                      const struct sockaddr *to, socklen_t to_len, const struct sockaddr *from,
                      size_t send_max)

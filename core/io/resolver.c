@@ -424,6 +424,7 @@ static void take_in(struct lookup *l, int rcode, struct str message)
         c->failed_for_now = true;
 }
 
+/* NOLINTNEXTLINE(readability-function-size,readability-non-const-parameter): libunbound's type */
 static void on_answer(void *owner, int rcode, void *packet, int len, int security, char *why_bogus,
                       int was_ratelimited)
 {
