@@ -268,6 +268,8 @@ static void print_file(const struct js_value *row)
 {
     struct str text = text_of(row, "text");
     (void)fwrite(text.at, 1, text.len, stdout);
+    if (text.len && text.at[text.len - 1] != '\n')
+        (void)fputc('\n', stdout);
 }
 
 static void print_list_of(const struct js_value *list)

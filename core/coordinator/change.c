@@ -1,5 +1,6 @@
 #include "core/coordinator/change.h"
 
+#include "core/base/counter.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/coordinator/authority.h"
@@ -91,6 +92,13 @@ static bool is_asked_for(const struct recipient *r, struct str address)
     return address.len == 0 || str_eq_nocase(r->address, address);
 }
 
+/* For whom the verb's wish has come true or can't any more. Where the whole mail is meant, they are
+ * left out rather than refused; but a discard that came too late for somebody must say so. */
+static bool is_over(enum command_verb verb, const struct recipient *r)
+{
+    return verb == COMMAND_DISCARD ? r->stage == STAGE_DISCARDED : stage_is_final(r->stage);
+}
+
 /* One verdict for each recipient asked for, and a move for each that can move. False: no memory. */
 static bool plan_moves(struct coordinator *c, struct change *ch, struct str address)
 {
@@ -102,7 +110,8 @@ static bool plan_moves(struct coordinator *c, struct change *ch, struct str addr
         const struct recipient *r = &m->recipients[i];
         const struct plan *plan = plan_for(ch->verb, r->stage);
         struct verdict *v = &ch->verdicts[ch->verdict_count];
-        if (!is_asked_for(r, address))
+        if (!is_asked_for(r, address) ||
+            (!address.len && is_over(ch->verb, r) && !message_is_final(m)))
             continue;
         *v = (struct verdict){.recipient = i, .move = UINT32_MAX};
         ch->verdict_count++;
@@ -219,6 +228,9 @@ void change_settled(struct coordinator *c, struct handle request, struct unit *u
     must(ch != NULL && ch->unit == NULL);
     ch->unit = unit;
     ch->result = unit->result;
+    for (uint32_t i = 0; i < unit->move_count && ch->result == COMMIT_SYNCED; i++)
+        if (unit->moves[i].done && unit->moves[i].to == STAGE_DISCARDED)
+            count(discarded);
     settle(c, ch);
 }
 
@@ -267,8 +279,12 @@ static const char *const done_texts[] = {"released", "discarded", "stopped"};
 static void command_done(struct coordinator *c, struct change *ch)
 {
     struct buffer text;
+    uint32_t done = 0;
     buffer_init(&text, 800);
     enum command_result result = COMMAND_DONE;
+    for (uint32_t i = 0; i < ch->verdict_count; i++)
+        done += change_reason(ch, i) == NULL;
+    buffer_printf(&text, "%s %u of %u recipients", done_texts[ch->verb], done, ch->verdict_count);
     for (uint32_t i = 0; i < ch->verdict_count; i++) {
         const struct recipient *r = &ch->message->recipients[ch->verdicts[i].recipient];
         const char *reason = change_reason(ch, i);
@@ -277,12 +293,10 @@ static void command_done(struct coordinator *c, struct change *ch)
         if (!reason || over)
             continue;
         result = COMMAND_REFUSED;
-        buffer_printf(&text, "%s%.*s: %s", text.len ? "; " : "", STR_ARG(r->address), reason);
+        buffer_printf(&text, "; %.*s: %s", STR_ARG(r->address), reason);
     }
     if (ch->result == COMMIT_FAILED || ch->result == COMMIT_FULL)
         result = COMMAND_FAILED;
-    if (result == COMMAND_DONE)
-        buffer_puts(&text, done_texts[ch->verb]);
     log_info("command", log_text("verb", verb_names[ch->verb]), log_id("id", ch->message->id),
              log_str("by", ch->command->user), log_u64("result", result));
     answer(c, ch, result, buffer_str(&text));

@@ -54,13 +54,15 @@ static const char *kind_name(enum message_kind kind)
     return "password";
 }
 
-/* When it leaves or left at the earliest: what a person brought forward counts; a stopped clock has
- * no release time, and after the first attempt it is the one that was kept. */
+/* When it leaves, or left at the earliest. A stopped clock has no release time; nor has, once it is
+ * on its way, what a person let go earlier than was decided: that moment is only in the ledger. */
 static uint64_t release_ms(const struct recipient *r)
 {
     if (r->stage == STAGE_WAITING)
         return r->due_ms;
-    return r->stage == STAGE_HELD || r->stage == STAGE_APPROVAL ? 0 : r->release_ms;
+    bool none =
+        r->stage == STAGE_HELD || r->stage == STAGE_APPROVAL || (r->flags & RECIPIENT_RELEASED);
+    return none ? 0 : r->release_ms;
 }
 
 static void put_release(struct js_writer *w, const struct sight *s, uint64_t ms)

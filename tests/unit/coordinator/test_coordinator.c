@@ -652,8 +652,9 @@ static void test_command(void)
     expect(fake_stage(h->partitions[1], mail_id(1, 1), 0, NULL) == STAGE_DISCARDED, "discarded");
     fake_set(h->partitions[1], mail_id(1, 1), 0, STAGE_DELIVERED, 0);
     expect(order(h, COMMAND_DISCARD, "t0ken", "alice@int.example") == COMMAND_REFUSED, "too late");
-    expect(strstr(h->workers[0].text, "0@ext.example: already delivered") != NULL, "%s",
-           h->workers[0].text);
+    expect(strstr(h->workers[0].text,
+                  "discarded 0 of 1 recipients; 0@ext.example: already delivered") != NULL,
+           "%s", h->workers[0].text);
     house_drop(h);
 }
 
