@@ -161,6 +161,8 @@ enum body_in_status body_in_feed(struct body_in *b, struct str *in, struct str *
         size_t run = find_run(b, *in, &why);
         *out = str_head(*in, run);
         *in = str_skip(*in, why == STEP_CONTENT ? run : run + 1);
+        if (why != STEP_CONTENT)
+            *out = str_from("", 0);
         if (why == STEP_FAULT)
             return b->fault;
         if (why == STEP_END)
