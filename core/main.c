@@ -1,14 +1,15 @@
 /* main.c -- builds the program: partitions, workers, coordinator, and the rings between them.
  *
- * The only file that knows both sides of floor 4. It runs the coordinator on its own thread, and stops
- * in the order in which nothing is lost: no new mail, what is in the air to its end, keepers, index. */
+ * The only file that knows both sides of floor 4. It runs the coordinator on its own thread, and
+ * stops in the order in which nothing is lost: no new mail, what is in the air to its end,
+ * keepers, index. */
 
 #include "core/base/counter.h"
 #include "core/base/heap.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/coordinator/coordinator.h"
-#include "core/options.h"
+#include "core/main_options.h"
 #include "shards/shard.h"
 
 #include <dirent.h>
@@ -22,7 +23,11 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-enum { ERROR_BYTES_MAX = 64 << 10, EXIT_CONFIG = 78, EXIT_SERVICE = 69 };
+enum {
+    ERROR_BYTES_MAX = 64 << 10,
+    EXIT_CONFIG = 78,
+    EXIT_SERVICE = 69
+};
 
 struct program {
     struct options options;
@@ -273,8 +278,8 @@ static void start_keeper(struct program *p, uint32_t number)
 static void start_threads(struct program *p)
 {
     for (uint32_t i = 0; i < p->shard_count; i++)
-        p->shard_partitions[i] = heap_take((p->partition_count / p->shard_count + 1) *
-                                           sizeof *p->shard_partitions[i]);
+        p->shard_partitions[i] =
+            heap_take((p->partition_count / p->shard_count + 1) * sizeof *p->shard_partitions[i]);
     for (uint32_t i = 0; i < p->partition_count; i++)
         start_keeper(p, i);
     running = coordinator_make(&p->coordinator, p->snapshot, &p->errors);
@@ -342,7 +347,7 @@ int main(int argc, char **argv)
     if (!p.settings)
         fail(&p, EXIT_CONFIG);
     if (p.options.check) {
-        (void)printf("configuration is good\n");
+        (void)fputs("configuration is good\n", stdout);
         return 0;
     }
     block_signals(SIG_BLOCK);

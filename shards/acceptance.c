@@ -1,8 +1,9 @@
 /* acceptance.c -- the end of data: a mail becomes ours, or is refused.
  *
- * One unit carries the mail and, where somebody waits and a rule wants it told, the hold notice. When
- * it is synced the client hears 250, and what is due at once goes to the outbox. The acceptance outlives
- * its connection: a client that hangs up before the answer loses the answer, not the mail. */
+ * One unit carries the mail and, where somebody waits and a rule wants it told, the hold notice.
+ * When it is synced the client hears 250, and what is due at once goes to the outbox. The
+ * acceptance outlives its connection: a client that hangs up before the answer loses the answer,
+ * not the mail. */
 
 #include "core/base/counter.h"
 #include "core/base/heap.h"
@@ -17,7 +18,11 @@
 
 #include <stdio.h>
 
-enum { PREFIX_BYTES_MAX = 16 << 10, MESSAGE_BYTES_MAX = 16 << 20, TEXT_BYTES_MAX = 1024 };
+enum {
+    PREFIX_BYTES_MAX = 16 << 10,
+    MESSAGE_BYTES_MAX = 16 << 20,
+    TEXT_BYTES_MAX = 1024
+};
 
 struct acceptance {
     struct shard *shard;

@@ -1,8 +1,8 @@
 /* content.h -- the bytes of one delivery, read from the disk as they are needed.
  *
  * Thread   the shard's.
- * Memory   one read buffer of what the body's next block needs (at most BODY_READ_BYTES), aligned. A
- *          content that is dropped while the kernel reads is freed when the read has come back.
+ * Memory   one read buffer of what the body's next block needs (at most BODY_READ_BYTES), aligned.
+ *          A content that is dropped while the kernel reads is freed when the read has come back.
  * Promise  nothing is given out whose checksum was not right.
  */
 #ifndef SHARDS_CONTENT_H

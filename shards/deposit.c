@@ -5,7 +5,10 @@
 
 #include <errno.h>
 
-enum { EXTENTS_FIRST = 4, SPILL_BYTES_MAX = 1 << 20 };
+enum {
+    EXTENTS_FIRST = 4,
+    SPILL_BYTES_MAX = 1 << 20
+};
 
 struct staging {
     struct deposit *deposit;
@@ -20,8 +23,8 @@ struct deposit {
     struct shard *shard;
     struct shard_partition *partition;
     uint64_t id, expected, bytes;
-    struct buffer start;       /* the body while it is inline */
-    struct buffer spill;       /* what came while both buffers were being written */
+    struct buffer start; /* the body while it is inline */
+    struct buffer spill; /* what came while both buffers were being written */
     struct grant *grant;
     struct staging staging[2];
     uint32_t filling, blocks;
@@ -169,8 +172,8 @@ static void write_block(struct deposit *d, struct staging *s)
 {
     struct body_place place = body_block_place(d->grant, s->number);
     uint32_t extent = s->number / (LIMIT_EXTENT_BYTES / LIMIT_STAGING_BYTES);
-    size_t bytes = body_block_finish(s->at, s->payload, d->id, d->grant->extent[extent].generation,
-                                     s->number);
+    size_t bytes =
+        body_block_finish(s->at, s->payload, d->id, d->grant->extent[extent].generation, s->number);
     int fd = partition_fd(d->partition->partition, place.segment);
     if (fd < 0) {
         d->trouble = DEPOSIT_FAILED;
@@ -245,7 +248,8 @@ enum deposit_status deposit_put(struct deposit *d, struct str run)
     if (d->trouble != DEPOSIT_OK)
         return d->trouble;
     if (!d->streaming) {
-        bool large = d->expected > LIMIT_INLINE_BYTES || d->start.len + run.len > LIMIT_INLINE_BYTES;
+        bool large =
+            d->expected > LIMIT_INLINE_BYTES || d->start.len + run.len > LIMIT_INLINE_BYTES;
         if (!large) {
             d->bytes += run.len;
             buffer_put(&d->start, run);

@@ -1,11 +1,13 @@
 /* deposit.h -- a body on its way to the disk, as it arrives.
  *
- * Up to LIMIT_INLINE_BYTES it gathers in memory and travels in its journal group. What is larger, or
- * was announced as larger, streams through two staging buffers into extents that the keeper grants.
+ * Up to LIMIT_INLINE_BYTES it gathers in memory and travels in its journal group. What is larger,
+ * or was announced as larger, streams through two staging buffers into extents that the keeper
+ * grants.
  *
  * Thread   the shard's.
- * Memory   LIMIT_INLINE_BYTES, or two staging buffers and a spill of one receive: independent of the
- *          mail's size. A deposit that is dropped while the kernel writes frees itself afterwards.
+ * Memory   LIMIT_INLINE_BYTES, or two staging buffers and a spill of one receive: independent of
+ *          the mail's size. A deposit that is dropped while the kernel writes frees itself
+ *          afterwards.
  * Errors   DEPOSIT_FULL: the partition grants nothing (452). DEPOSIT_FAILED: a write failed (451).
  */
 #ifndef SHARDS_DEPOSIT_H
@@ -34,8 +36,8 @@ enum deposit_status deposit_put(struct deposit *d, struct str run);
 /* No more comes: WAIT until the last block is on its way down, then OK. */
 enum deposit_status deposit_finish(struct deposit *d);
 
-/* After an OK finish: the body goes into the message, and for an inline one `*body` is heap memory that
- * the caller owns now. False: no memory. */
+/* After an OK finish: the body goes into the message, and for an inline one `*body` is heap memory
+ * that the caller owns now. False: no memory. */
 NODISCARD bool deposit_settle(struct deposit *d, struct message *m, char **body);
 
 /* The mail is committed: only what it does not use goes back when the deposit is dropped. */

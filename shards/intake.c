@@ -10,7 +10,10 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-enum { REPLY_BYTES_MAX = 256 << 10, INTAKES_MAX = 1 << 20 };
+enum {
+    REPLY_BYTES_MAX = 256 << 10,
+    INTAKES_MAX = 1 << 20
+};
 
 static void on_data(struct connection *c, struct str *in);
 static void on_secured(struct connection *c, bool ok);

@@ -1,10 +1,10 @@
-/* intake.h -- an inbound connection: the SMTP session (smtp_server.h) on the wire, what it may send, and
- * where its mail goes.
+/* intake.h -- an inbound connection: the SMTP session (smtp_server.h) on the wire, what it may
+ * send, and where its mail goes.
  *
  * Thread   the shard's, but intake_prepare().
  * Memory   an idle one is its struct and the session's; see deposit.h for one that sends a mail.
- * Promise  nothing is answered 250 before its unit is synced. When the client is gone before the answer,
- *          the mail is still ours (RFC 5321 4.1.1.10).
+ * Promise  nothing is answered 250 before its unit is synced. When the client is gone before the
+ *          answer, the mail is still ours (RFC 5321 4.1.1.10).
  */
 #ifndef SHARDS_INTAKE_H
 #define SHARDS_INTAKE_H
@@ -19,7 +19,7 @@ enum intake_wait { /* why nothing is fed to the session */
     WAIT_DEPOSIT, /* the disk is slower than the client */
     WAIT_FINISH,  /* the last block */
     WAIT_COMMIT,
-    WAIT_ORDER,   /* a reply mail's command */
+    WAIT_ORDER, /* a reply mail's command */
 };
 
 struct intake {
@@ -30,7 +30,7 @@ struct intake {
     enum smtp_service service;
     enum intake_wait wait;
     bool counted, closing;
-    char client[16];          /* address, network order */
+    char client[16]; /* address, network order */
     size_t client_bytes;
     struct address_text client_text;
 
@@ -38,7 +38,7 @@ struct intake {
     struct deposit *deposit;
     struct header header;
     uint64_t id;
-    enum reply refusal;       /* known before the end; REPLIES: none */
+    enum reply refusal;         /* known before the end; REPLIES: none */
     struct buffer organisation; /* name; found at MAIL */
 };
 

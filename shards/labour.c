@@ -8,7 +8,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { PASSWORD_BYTES_MAX = 16 << 10 };
+enum {
+    PASSWORD_BYTES_MAX = 16 << 10
+};
 
 struct work *work_make(enum work_kind kind)
 {

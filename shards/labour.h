@@ -1,4 +1,5 @@
-/* labour.h -- a helper thread for work over about a millisecond, so that a worker never waits for it.
+/* labour.h -- a helper thread for work over about a millisecond, so that a worker never waits for
+ * it.
  *
  * Thread   one labourer a shard, SCHED_BATCH and nice 10, not pinned. A struct work belongs to the
  *          labourer from WORK to WORKED.
@@ -10,12 +11,16 @@
 #include "core/base/buffer.h"
 #include "core/base/ring.h"
 
-enum work_kind { WORK_PASSWORD, WORK_STOP };
+enum work_kind {
+    WORK_PASSWORD,
+    WORK_STOP
+};
 
 struct work {
     enum work_kind kind;
-    struct buffer password, hash; /* WORK_PASSWORD; hash empty: an unknown user, same time is spent */
-    bool good;                    /* answer */
+    struct buffer password,
+        hash;  /* WORK_PASSWORD; hash empty: an unknown user, same time is spent */
+    bool good; /* answer */
 };
 
 struct work *work_make(enum work_kind kind);

@@ -1,4 +1,5 @@
-/* login.h -- AUTH: the password goes to the labourer, the answer comes back to whoever is still there.
+/* login.h -- AUTH: the password goes to the labourer, the answer comes back to whoever is still
+ * there.
  *
  * Thread   the shard's.
  */
@@ -7,7 +8,9 @@
 
 #include "shards/intake.h"
 
-enum { LOGINS_WAITING_MAX = 64 }; /* one shard's; more are told 454 */
+enum {
+    LOGINS_WAITING_MAX = 64
+}; /* one shard's; more are told 454 */
 
 void login_begin(struct intake *i);
 

@@ -10,8 +10,8 @@
 #include "shards/retry.h"
 
 enum {
-    HEADER_ROOM = 64 << 10,  /* of a mail's header in its DSN; more is cut */
-    CONCLUDE_MAX = 100,      /* recipients of one unit: its DSN stays an inline body */
+    HEADER_ROOM = 64 << 10, /* of a mail's header in its DSN; more is cut */
+    CONCLUDE_MAX = 100,     /* recipients of one unit: its DSN stays an inline body */
 };
 
 /* Outcomes on their way to the journal. */
@@ -20,9 +20,9 @@ struct conclusion {
     struct outcome *outcomes; /* texts in the unit's arena */
     uint32_t count;
     struct unit *unit;
-    struct content *content;  /* while the header for a DSN is read */
+    struct content *content; /* while the header for a DSN is read */
     struct buffer header;
-    uint64_t dsn_id;          /* 0: none */
+    uint64_t dsn_id; /* 0: none */
 };
 
 static void drop(struct conclusion *c)
@@ -42,8 +42,10 @@ static void tell(const struct conclusion *c)
     for (uint32_t i = 0; i < c->count; i++) {
         const struct outcome *o = &c->outcomes[i];
         const struct recipient *r = &m->recipients[o->recipient];
+
         static const enum counter counters[] = {COUNTER_delivered, COUNTER_deferred,
                                                 COUNTER_bounced};
+
         counter_add(counters[o->verdict], 1);
         log_info(verdict_events[o->verdict], log_id("id", m->id), log_str("from", m->sender),
                  log_str("to", r->address), log_u64("attempts", r->attempts + 1),
@@ -97,8 +99,8 @@ static void add_dsn(struct conclusion *c)
 {
     struct shard *s = c->mail->shard;
     uint64_t id = shard_new_id(s, shard_partition_of(s, c->mail->id));
-    struct report r = report_bounce(s, c->mail->message, id, c->outcomes, c->count,
-                                    buffer_str(&c->header));
+    struct report r =
+        report_bounce(s, c->mail->message, id, c->outcomes, c->count, buffer_str(&c->header));
     if (!r.message || !unit_accept(c->unit, r.message, r.body, r.body_bytes)) {
         log_error("dsn_not_written", log_id("about", c->mail->id));
         return;
@@ -141,6 +143,7 @@ static bool add_move(struct conclusion *c, struct outcome *o)
     uint64_t now_ms = shard_adopted_ms(s);
     if (o->verdict == VERDICT_RETRY && retry_is_over(settings, r, m->accepted_ms, now_ms))
         o->verdict = VERDICT_BOUNCE;
+
     static const enum stage to[] = {STAGE_DELIVERED, STAGE_RETRY, STAGE_BOUNCED};
     struct move *move = unit_move(c->unit);
     o->why = arena_copy(&c->unit->arena, o->why);

@@ -1,5 +1,5 @@
-/* mail.h -- a message that is being delivered: fetched from the keeper, shared by its deliveries, dropped
- * when the last is through.
+/* mail.h -- a message that is being delivered: fetched from the keeper, shared by its deliveries,
+ * dropped when the last is through.
  *
  * Thread   the shard's.
  */
@@ -12,9 +12,9 @@ struct mail {
     struct shard *shard;
     struct message *message;
     uint64_t id;
-    uint32_t users;  /* deliveries and bounces at work */
-    bool parked;     /* a full destination will ask for it again */
-    bool again;      /* it became due once more meanwhile: fetch it anew at the end */
+    uint32_t users; /* deliveries and bounces at work */
+    bool parked;    /* a full destination will ask for it again */
+    bool again;     /* it became due once more meanwhile: fetch it anew at the end */
 };
 
 /* Recipients of one mail on their way to one destination in one transaction. */
@@ -26,19 +26,23 @@ struct delivery {
 };
 
 /* What became of one recipient. */
-enum verdict { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_BOUNCE };
+enum verdict {
+    VERDICT_DELIVERED,
+    VERDICT_RETRY,
+    VERDICT_BOUNCE
+};
 
 struct outcome {
     uint32_t recipient;
     enum verdict verdict;
-    bool attempted; /* the keeper has it as SENDING */
-    bool exposed;   /* content may have reached the server */
-    struct str why; /* one printable line: reply or reason; borrowed */
+    bool attempted;    /* the keeper has it as SENDING */
+    bool exposed;      /* content may have reached the server */
+    struct str why;    /* one printable line: reply or reason; borrowed */
     struct str status; /* enhanced status code "5.1.1"; may be empty */
 };
 
-/* Write outcomes down: MOVEs, and for what bounced a DSN in the same unit. Borrowed strings are copied.
- * The mail is released when it is committed. */
+/* Write outcomes down: MOVEs, and for what bounced a DSN in the same unit. Borrowed strings are
+ * copied. The mail is released when it is committed. */
 void mail_conclude(struct mail *mail, const struct outcome *outcomes, uint32_t count);
 
 void mail_use(struct mail *mail);

@@ -1,8 +1,8 @@
 /* order.c -- a reply to a hold notice: obeyed at the end of data, never queued.
  *
- * The gate address is gate+TOKEN@ the notice domain. Only an authenticated submission may use it, and
- * alone: a mail for people and the gate together is refused rather than guessed at. Whether this user may
- * decide about that mail is the coordinator's to say; its answer is the reply. */
+ * The gate address is gate+TOKEN@ the notice domain. Only an authenticated submission may use it,
+ * and alone: a mail for people and the gate together is refused rather than guessed at. Whether
+ * this user may decide about that mail is the coordinator's to say; its answer is the reply. */
 
 #include "core/base/heap.h"
 #include "core/base/log.h"
@@ -11,7 +11,9 @@
 #include "core/mail/notice_reply.h"
 #include "shards/intake.h"
 
-enum { ORDER_BYTES_MAX = 64 << 10 };
+enum {
+    ORDER_BYTES_MAX = 64 << 10
+};
 
 struct order {
     struct shard *shard;

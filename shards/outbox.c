@@ -47,7 +47,11 @@ void outbox_finished(struct mail *mail)
 }
 
 /* What a recipient needs now. */
-enum need { NEED_NOTHING, NEED_SEND, NEED_RETURN };
+enum need {
+    NEED_NOTHING,
+    NEED_SEND,
+    NEED_RETURN
+};
 
 static enum need need_of(const struct recipient *r, uint64_t now_ms)
 {
@@ -189,7 +193,8 @@ static void fetch(struct shard *s, uint64_t id)
 void outbox_turn(struct shard *s)
 {
     uint64_t id;
-    for (int i = 0; i < FETCHES_PER_TURN && s->mails_in_work < MAILS_IN_WORK_MAX && !s->stopping; i++) {
+    for (int i = 0; i < FETCHES_PER_TURN && s->mails_in_work < MAILS_IN_WORK_MAX && !s->stopping;
+         i++) {
         if (!id_queue_take(&s->ready, &id))
             return;
         fetch(s, id);

@@ -1,4 +1,5 @@
-/* report.h -- the mails that a shard writes itself: hold notices, and delivery status notifications.
+/* report.h -- the mails that a shard writes itself: hold notices, and delivery status
+ * notifications.
  *
  * Thread   the shard's.
  * Memory   the message and its body are the caller's, to be put into a unit.
@@ -14,8 +15,8 @@ struct report {
     size_t body_bytes;
 };
 
-/* A DSN about the recipients that bounced. `header`: the beginning of what was sent, up to the end of its
- * header section or as much as is known. The mail has a reverse-path. */
+/* A DSN about the recipients that bounced. `header`: the beginning of what was sent, up to the end
+ * of its header section or as much as is known. The mail has a reverse-path. */
 struct report report_bounce(struct shard *s, const struct message *about, uint64_t id,
                             const struct outcome *outcomes, uint32_t count, struct str header);
 

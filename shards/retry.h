@@ -1,7 +1,7 @@
 /* retry.h -- when a recipient that failed for a while is tried again (RFC 5321 4.5.4.1).
  *
- * Thread   any; pure. `random` is a number of the caller's: the jitter of a quarter either way keeps a
- *          thousand mails for one dead host from coming back together.
+ * Thread   any; pure. `random` is a number of the caller's: the jitter of a quarter either way
+ *          keeps a thousand mails for one dead host from coming back together.
  */
 #ifndef SHARDS_RETRY_H
 #define SHARDS_RETRY_H

@@ -64,7 +64,8 @@ static void unpark(struct destination *d)
     uint64_t id;
     if (d->queued > ROUTE_QUEUE_MAX / 2)
         return;
-    for (uint32_t room = ROUTE_QUEUE_MAX - d->queued; room > 0 && id_queue_take(&d->parked, &id); room--)
+    for (uint32_t room = ROUTE_QUEUE_MAX - d->queued; room > 0 && id_queue_take(&d->parked, &id);
+         room--)
         outbox_due(d->shard, id);
 }
 
@@ -162,7 +163,8 @@ static bool resolve_route(struct destination *d)
 
 static bool resolve(struct destination *d)
 {
-    if (d->resolved && (d->connections || loop_now_ms(d->shard->loop) - d->resolved_ms < RESOLUTION_FRESH_MS))
+    if (d->resolved &&
+        (d->connections || loop_now_ms(d->shard->loop) - d->resolved_ms < RESOLUTION_FRESH_MS))
         return true;
     if (d->resolving || resolve_route(d))
         return d->resolved;
@@ -219,7 +221,8 @@ static bool pump(struct destination *d)
         transmit_offer(transmit_of_idle(d->idle.next));
     if (d->queued == 0 || !resolve(d))
         return false;
-    /* as many dials under way as there are deliveries for them, but one at first: does it answer? */
+    /* as many dials under way as there are deliveries for them, but one at first: does it answer?
+     * */
     while (d->connections < settings->outbound_connections &&
            d->connecting < u64_min(d->queued, d->connections > d->connecting ? 4 : 1)) {
         if (s->outbound_count >= settings->outbound_total)
@@ -266,8 +269,10 @@ void route_tick(struct shard *s)
     while (map_next(&s->destinations, &at, &name, &value)) {
         struct destination *d = value;
         if (d->queued)
-            pump_later(d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
-        else if (!d->connections && !d->resolving && !d->parked.count && now - d->touched_ms > FORGET_MS) {
+            pump_later(
+                d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
+        else if (!d->connections && !d->resolving && !d->parked.count &&
+                 now - d->touched_ms > FORGET_MS) {
             (void)map_remove(&s->destinations, name);
             forget(d);
         }

@@ -2,7 +2,8 @@
  *
  * A destination with more than ROUTE_QUEUE_MAX waiting deliveries parks further ids (8 bytes each)
  * until its queue has drained to half: a dead server holds up nobody else, and costs no memory.
- * When no exchanger can be reached, everything that waits, parked ids included, is deferred at once.
+ * When no exchanger can be reached, everything that waits, parked ids included, is deferred at
+ * once.
  *
  * Thread   the shard's.
  * Memory   a destination lives while it has anything waiting or connected, and a minute more.
@@ -12,26 +13,28 @@
 
 #include "shards/mail.h"
 
-enum { ROUTE_QUEUE_MAX = 200 };
+enum {
+    ROUTE_QUEUE_MAX = 200
+};
 
 struct transmit;
 
 struct destination {
     struct shard *shard;
-    struct list link;      /* in shard->pumping when something is to be started */
-    struct buffer name;    /* domain, or the route */
-    struct list queue;     /* of struct delivery */
+    struct list link;   /* in shard->pumping when something is to be started */
+    struct buffer name; /* domain, or the route */
+    struct list queue;  /* of struct delivery */
     uint32_t queued;
     struct id_queue parked;
     struct delivery *open; /* being filled by the outbox, within one call */
     struct list open_link;
-    struct list idle;      /* transmits that could take a delivery */
+    struct list idle; /* transmits that could take a delivery */
     uint32_t connections, connecting;
 
     struct question question;
     bool resolving, resolved;
-    bool plain_next;       /* the next dial goes without TLS: its handshake just failed */
-    uint64_t resolved_ms;  /* monotonic */
+    bool plain_next;      /* the next dial goes without TLS: its handshake just failed */
+    uint64_t resolved_ms; /* monotonic */
     struct exchanger *exchangers;
     uint32_t exchanger_count;
     uint64_t defer_until_ms; /* monotonic; new deliveries are deferred at once until then */
@@ -50,12 +53,11 @@ void route_park(struct destination *d, uint64_t id);
 /* Next delivery for a connection that is ready; NULL: none. */
 struct delivery *route_take(struct destination *d);
 
-/* A connection is over. `reached`: it got as far as a greeting; else the next exchanger is tried, and
- * when there is none left everything waiting is deferred with `why`. */
-void route_connection_gone(struct destination *d, bool reached, uint32_t exchanger,
-                           struct str why);
+/* A connection is over. `reached`: it got as far as a greeting; else the next exchanger is tried,
+ * and when there is none left everything waiting is deferred with `why`. */
+void route_connection_gone(struct destination *d, bool reached, uint32_t exchanger, struct str why);
 
-void route_turn(struct shard *s);  /* start what can be started */
-void route_tick(struct shard *s);  /* every second: forget the unused */
+void route_turn(struct shard *s); /* start what can be started */
+void route_tick(struct shard *s); /* every second: forget the unused */
 
 #endif

@@ -157,8 +157,8 @@ static void use_settings(struct shard *s)
             .service = (enum smtp_service)i,
             .tls_offered = s->tls_server != NULL,
         };
-    s->client_settings[0] =
-        (struct smtp_client_settings){.hostname = n->hostname, .use_tls = n->settings->outbound_tls};
+    s->client_settings[0] = (struct smtp_client_settings){.hostname = n->hostname,
+                                                          .use_tls = n->settings->outbound_tls};
     s->client_settings[1] = (struct smtp_client_settings){.hostname = n->hostname};
     set_lapses(s);
 }

@@ -1,10 +1,10 @@
-/* shard.h -- a worker: one pinned thread with its own ring, listeners, sessions, queue partition and
- * outbound connections. It never blocks and shares nothing but snapshots.
+/* shard.h -- a worker: one pinned thread with its own ring, listeners, sessions, queue partition
+ * and outbound connections. It never blocks and shares nothing but snapshots.
  *
- * Thread   shard_make(), shard_start(), shard_join(): the thread that builds the program. Everything
- *          else in this folder runs on the shard's own thread.
- * Memory   everything that a shard owns hangs on struct shard; what waits for an answer is named by a
- *          slab handle, so that a late answer for something gone finds nothing.
+ * Thread   shard_make(), shard_start(), shard_join(): the thread that builds the program.
+ *          Everything else in this folder runs on the shard's own thread.
+ * Memory   everything that a shard owns hangs on struct shard; what waits for an answer is named
+ *          by a slab handle, so that a late answer for something gone finds nothing.
  */
 #ifndef SHARDS_SHARD_H
 #define SHARDS_SHARD_H
@@ -55,6 +55,7 @@ struct id_queue {
     uint64_t *at;
     size_t head, count, room;
 };
+
 void id_queue_put(struct id_queue *q, uint64_t id);
 bool id_queue_take(struct id_queue *q, uint64_t *id);
 void id_queue_drop(struct id_queue *q);
@@ -102,9 +103,9 @@ struct shard {
     /* outbound */
     struct smtp_client_settings client_settings[2]; /* with STARTTLS, and after it failed */
     struct id_queue ready;
-    struct map mails;         /* id -> struct mail, being worked on */
-    struct map destinations;  /* domain or route -> struct destination */
-    struct list pumping;      /* destinations with something to start */
+    struct map mails;        /* id -> struct mail, being worked on */
+    struct map destinations; /* domain or route -> struct destination */
+    struct list pumping;     /* destinations with something to start */
     struct slab transmits;
     uint32_t mails_in_work, outbound_count, logins_waiting;
 
@@ -129,8 +130,8 @@ uint64_t shard_adopted_ms(const struct shard *s);
 uint64_t shard_new_id(const struct shard *s, struct shard_partition *p);
 struct shard_partition *shard_partition_of(struct shard *s, uint64_t id); /* NULL: not ours */
 
-/* Ask and be called back, always: the owner must outlive the answer. False: too much is asked already
- * (answer 4xx, or try later). */
+/* Ask and be called back, always: the owner must outlive the answer. False: too much is asked
+ * already (answer 4xx, or try later). */
 NODISCARD bool shard_commit(struct shard *s, struct shard_partition *p, struct unit *u,
                             void (*answered)(struct waiter *, const struct cell *), void *owner);
 NODISCARD bool shard_ask(struct shard *s, struct ring *r, struct cell *question,

@@ -8,7 +8,8 @@ static void write_received(const struct intake *i, uint64_t wall_ms, struct buff
     struct str helo = buffer_str(&i->session.helo);
     buffer_printf(out, "Received: from %.*s ([%s])\r\n", STR_ARG(helo.len ? helo : STR("unknown")),
                   i->client_text.at);
-    buffer_printf(out, "\tby %.*s (Sekimori) with %.*s id %s", STR_ARG(i->session.settings->hostname),
+    buffer_printf(out, "\tby %.*s (Sekimori) with %.*s id %s",
+                  STR_ARG(i->session.settings->hostname),
                   STR_ARG(smtp_server_protocol(&i->session)), id_text(i->id).at);
     if (i->connection.tls)
         buffer_printf(out, "\r\n\t(%s)", tls_describe(i->connection.tls).at);

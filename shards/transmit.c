@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 enum {
-    OUT_BYTES_MAX = 1 << 20,  /* wire bytes waiting in one connection */
+    OUT_BYTES_MAX = 1 << 20,   /* wire bytes waiting in one connection */
     OUT_BYTES_LOW = 128 << 10, /* below this more content is made */
     COMMAND_BYTES_MAX = 1 << 20,
 };
@@ -91,7 +91,8 @@ static void give_up(struct transmit *t, struct str why)
     if (!t->reached) {
         log_info("exchanger_failed", log_str("destination", buffer_str(&t->destination->name)),
                  log_text("exchanger", exchanger_of(t)->name),
-                 log_text("address", address_text((const struct sockaddr *)&exchanger_of(t)->address).at),
+                 log_text("address",
+                          address_text((const struct sockaddr *)&exchanger_of(t)->address).at),
                  log_str("why", why));
     }
     if (t->connecting) {
@@ -424,8 +425,9 @@ static void on_lost(struct connection *c, int error)
         return;
     (void)snprintf(why, sizeof why, "connection lost%s%s%s", error ? ": " : "",
                    error ? strerrorname_np(-error) : "",
-                   t->client.phase == PHASE_DOT ? " after the end of data; the mail may have been taken"
-                                                : "");
+                   t->client.phase == PHASE_DOT
+                       ? " after the end of data; the mail may have been taken"
+                       : "");
     give_up(t, str_c(why));
 }
 
@@ -437,7 +439,9 @@ static void on_gone(struct connection *c)
 
 /* ---- dial */
 
-enum { TRANSMITS_MAX = 200000 };
+enum {
+    TRANSMITS_MAX = 200000
+};
 
 void transmit_prepare(struct shard *s)
 {

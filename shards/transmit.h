@@ -1,4 +1,5 @@
-/* transmit.h -- one outbound connection: it carries deliveries of one destination, one after another.
+/* transmit.h -- one outbound connection: it carries deliveries of one destination, one after
+ * another.
  *
  * For each: MAIL and RCPTs go out while the keeper is asked for ATTEMPT; DATA only when both have
  * answered; then the content streams from the disk. What was refused meanwhile (taken back) is left

@@ -5,19 +5,23 @@
 #include "core/remake/remake.h"
 
 /* How it ended, while the keeper's answer is still awaited. */
-enum trial_end { END_OPEN, END_KNOWN, END_LOST };
+enum trial_end {
+    END_OPEN,
+    END_KNOWN,
+    END_LOST
+};
 
 struct trial {
     struct delivery *delivery;
     struct transmit *transmit; /* NULL: lost */
     struct smtp_envelope envelope;
-    struct str *addresses;       /* of those still in */
-    struct reply_seen *replies;  /* the same order */
-    uint32_t *who;               /* the same order: index into delivery->recipient */
-    bool *granted;               /* by index into delivery->recipient */
+    struct str *addresses;      /* of those still in */
+    struct reply_seen *replies; /* the same order */
+    uint32_t *who;              /* the same order: index into delivery->recipient */
+    bool *granted;              /* by index into delivery->recipient */
     struct outcome *outcomes;
     uint32_t outcome_count;
-    struct buffer *texts;        /* of the outcomes; by their number */
+    struct buffer *texts; /* of the outcomes; by their number */
     bool answered, exposed;
     enum trial_end end;
     struct buffer why;

@@ -1,11 +1,12 @@
-/* trial.h -- one try of a delivery over one connection: what the keeper allowed (ATTEMPT), what the next
- * hop said of each recipient, and the outcome of all.
+/* trial.h -- one try of a delivery over one connection: what the keeper allowed (ATTEMPT), what
+ * the next hop said of each recipient, and the outcome of all.
  *
  * A trial outlives its connection: when that is lost while the keeper has not answered, the trial
  * waits for the answer and then ends as deferred.
  *
  * Thread   the shard's.
- * Promise  no recipient counts as attempted, nor gets content, unless its MOVE to SENDING is synced.
+ * Promise  no recipient counts as attempted, nor gets content, unless its MOVE to SENDING is
+ *          synced.
  */
 #ifndef SHARDS_TRIAL_H
 #define SHARDS_TRIAL_H
@@ -15,7 +16,8 @@
 struct trial;
 struct transmit;
 
-/* Takes over the delivery and asks the keeper; transmit_proceed() is called when it has answered. */
+/* Takes over the delivery and asks the keeper; transmit_proceed() is called when it has answered.
+ * */
 struct trial *trial_make(struct delivery *delivery, struct transmit *transmit);
 
 bool trial_is_answered(const struct trial *t);

@@ -1,8 +1,8 @@
 /* base.h -- the few words that every file of the program uses.
  *
  * Thread   any.
- * Errors   must() stops the program: use it for our own broken promises only, never for a value that
- *          came from the wire, the disk, DNS, a config file, the control socket or the portal.
+ * Errors   must() stops the program: use it for our own broken promises only, never for a value
+ *          that came from the wire, the disk, DNS, a config file, the control socket or the portal.
  */
 #ifndef CORE_BASE_BASE_H
 #define CORE_BASE_BASE_H

@@ -48,7 +48,8 @@ static inline struct str buffer_str(const struct buffer *b)
     return str_from(b->at ? b->at : "", b->len);
 }
 
-/* Reading the same: each takes from the front of `in`; false if too short, then `in` is as before. */
+/* Reading the same: each takes from the front of `in`; false if too short, then `in` is as before.
+ * */
 NODISCARD bool take8(struct str *in, uint8_t *v);
 NODISCARD bool take16(struct str *in, uint16_t *v);
 NODISCARD bool take32(struct str *in, uint32_t *v);

@@ -1,8 +1,9 @@
 /* clock.h -- the only door to time.
  *
  * Thread   any.
- * Time     wall: CLOCK_REALTIME, jumps. monotonic: for time-outs and durations. boot: CLOCK_BOOTTIME,
- *          goes on while the machine sleeps; together with the boot id it measures holds.
+ * Time     wall: CLOCK_REALTIME, jumps. monotonic: for time-outs and durations. boot:
+ *          CLOCK_BOOTTIME, goes on while the machine sleeps; together with the boot id it measures
+ *          holds.
  */
 #ifndef CORE_BASE_CLOCK_H
 #define CORE_BASE_CLOCK_H

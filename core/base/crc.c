@@ -1,9 +1,9 @@
 /* crc.c -- CRC-32C three ways.
  *
- * The instruction has a latency of three cycles and can start every cycle, so that long input is cut
- * into three lanes that run at once; their checksums are joined by shifting over the length of a lane,
- * which is a multiplication in GF(2) done by four look-ups. Tables are made at the first use; making
- * them twice at the same time writes the same values. */
+ * The instruction has a latency of three cycles and can start every cycle, so that long input is
+ * cut into three lanes that run at once; their checksums are joined by shifting over the length of
+ * a lane, which is a multiplication in GF(2) done by four look-ups. Tables are made at the first
+ * use; making them twice at the same time writes the same values. */
 #include "core/base/crc.h"
 
 #include <stdatomic.h>

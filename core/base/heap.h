@@ -9,10 +9,10 @@
 
 #include "core/base/base.h"
 
-void *heap_take(size_t bytes);        /* zeroed */
-NODISCARD void *heap_try(size_t bytes); /* not zeroed */
-NODISCARD void *heap_grow(void *at, size_t bytes); /* NULL: `at` is still there */
+void *heap_take(size_t bytes);                           /* zeroed */
+NODISCARD void *heap_try(size_t bytes);                  /* not zeroed */
+NODISCARD void *heap_grow(void *at, size_t bytes);       /* NULL: `at` is still there */
 void *heap_take_aligned(size_t alignment, size_t bytes); /* not zeroed */
-void heap_drop(void *at);             /* NULL is allowed */
+void heap_drop(void *at);                                /* NULL is allowed */
 
 #endif

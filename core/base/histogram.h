@@ -1,5 +1,5 @@
-/* histogram.h -- how often which duration: powers of two of microseconds, each split in eight, so that
- * a percentile is at most 12.5 % off.
+/* histogram.h -- how often which duration: powers of two of microseconds, each split in eight, so
+ * that a percentile is at most 12.5 % off.
  *
  * Thread   one writer; readers see values that may lag.
  */
@@ -8,7 +8,9 @@
 
 #include "core/base/base.h"
 
-enum { HISTOGRAM_BUCKETS = 40 * 8 };
+enum {
+    HISTOGRAM_BUCKETS = 40 * 8
+};
 
 struct histogram {
     uint64_t bucket[HISTOGRAM_BUCKETS];

@@ -17,7 +17,9 @@ enum {
 };
 
 /* The registry's partition number: never a mail's. */
-enum { ID_PARTITION_REGISTRY = (1 << ID_PARTITION_BITS) - 1 };
+enum {
+    ID_PARTITION_REGISTRY = (1 << ID_PARTITION_BITS) - 1
+};
 
 static inline uint64_t id_make(uint32_t node, uint32_t partition, uint64_t serial)
 {

@@ -17,7 +17,7 @@ enum {
     LIMIT_TEXT_LINE_BYTES = 998, /* without CRLF, RFC 5322 2.1.1; longer is refused */
     LIMIT_LOCAL_BYTES = 64,
     LIMIT_DOMAIN_BYTES = 255,
-    LIMIT_PATH_BYTES = 256, /* with the angle brackets */
+    LIMIT_PATH_BYTES = 256,         /* with the angle brackets */
     LIMIT_HEADER_BYTES = 256 << 10, /* all header fields of a mail; more: 552 */
     LIMIT_HEADER_FIELDS = 1000,
     LIMIT_RECEIVED_FIELDS = 50, /* loop detection, RFC 5321 6.3 */
@@ -26,12 +26,12 @@ enum {
     LIMIT_SUBJECT_BYTES = 512, /* decoded, kept for lists; longer is cut */
 
     /* Storage */
-    LIMIT_BLOCK_BYTES = 4096,         /* alignment of every O_DIRECT read and write */
-    LIMIT_INLINE_BYTES = 256 << 10,   /* bodies up to this travel in their journal group */
-    LIMIT_EXTENT_BYTES = 1 << 20,     /* unit of grants in body segments */
-    LIMIT_STAGING_BYTES = 256 << 10,  /* one write of a large body; two buffers a connection */
-    LIMIT_GROUP_BYTES = 16 << 20,     /* one journal group */
-    LIMIT_RECORD_BYTES = 8 << 20,     /* one record; 10,000 recipients fit */
+    LIMIT_BLOCK_BYTES = 4096,        /* alignment of every O_DIRECT read and write */
+    LIMIT_INLINE_BYTES = 256 << 10,  /* bodies up to this travel in their journal group */
+    LIMIT_EXTENT_BYTES = 1 << 20,    /* unit of grants in body segments */
+    LIMIT_STAGING_BYTES = 256 << 10, /* one write of a large body; two buffers a connection */
+    LIMIT_GROUP_BYTES = 16 << 20,    /* one journal group */
+    LIMIT_RECORD_BYTES = 8 << 20,    /* one record; 10,000 recipients fit */
 
     /* Threads */
     LIMIT_RING_CELLS = 4096,

@@ -66,8 +66,8 @@ static inline void list_splice(struct list *to, struct list *from)
 
 /* The body may remove the entry it looks at with list_each_safe. */
 #define list_each(entry, l) for (struct list *entry = (l)->next; entry != (l); entry = entry->next)
-#define list_each_safe(entry, l)                                                                   \
-    for (struct list *entry = (l)->next, *entry##_next = entry->next; entry != (l);                \
+#define list_each_safe(entry, l)                                                    \
+    for (struct list *entry = (l)->next, *entry##_next = entry->next; entry != (l); \
          entry = entry##_next, entry##_next = entry->next)
 
 #endif

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { LINES_BYTES = 32 << 10, LINE_BYTES_MAX = 4096 };
+enum {
+    LINES_BYTES = 32 << 10,
+    LINE_BYTES_MAX = 4096
+};
 
 static int log_fd = STDERR_FILENO;
 static atomic_int log_least = LOG_LEVEL_INFO;

@@ -15,9 +15,18 @@
 
 #include "core/base/str.h"
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
+enum log_level {
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_ERROR
+};
 
-enum log_type { LOG_TYPE_STR, LOG_TYPE_U64, LOG_TYPE_ID };
+enum log_type {
+    LOG_TYPE_STR,
+    LOG_TYPE_U64,
+    LOG_TYPE_ID
+};
 
 struct log_field {
     const char *key;
@@ -56,8 +65,8 @@ void log_write(enum log_level level, const char *event, const struct log_field *
                size_t count);
 void log_flush(void);
 
-#define log_fields(...)                                                                            \
-    (const struct log_field[]){__VA_ARGS__},                                                       \
+#define log_fields(...)                      \
+    (const struct log_field[]){__VA_ARGS__}, \
         sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)
 
 #define log_debug(event, ...)   log_write(LOG_LEVEL_DEBUG, event, log_fields(__VA_ARGS__))

@@ -2,7 +2,9 @@
 
 #include "core/base/heap.h"
 
-enum { SLOTS_FIRST = 16 };
+enum {
+    SLOTS_FIRST = 16
+};
 
 struct map_entry {
     struct map_entry *next;

@@ -1,4 +1,5 @@
-/* map.h -- from bytes to a pointer; open hashing with a secret seed, so that nobody can aim at one chain.
+/* map.h -- from bytes to a pointer; open hashing with a secret seed, so that nobody can aim at one
+ * chain.
  *
  * Thread   one (or any number that only look up, once it is filled).
  * Memory   keys are copied; values belong to the caller.
@@ -20,7 +21,7 @@ struct map {
 void map_init(struct map *m, uint64_t seed);
 void map_drop(struct map *m); /* not the values */
 
-void *map_get(const struct map *m, struct str key); /* NULL: absent */
+void *map_get(const struct map *m, struct str key);       /* NULL: absent */
 void map_set(struct map *m, struct str key, void *value); /* replaces; value is not NULL */
 void *map_remove(struct map *m, struct str key);          /* the value, or NULL */
 

@@ -9,7 +9,7 @@
 #include "core/base/base.h"
 
 void random_bytes(void *at, size_t len);
-uint64_t random_u64(void);                 /* cheap: from a buffer of the thread */
-uint64_t random_below(uint64_t bound);     /* uniform; bound > 0 */
+uint64_t random_u64(void);             /* cheap: from a buffer of the thread */
+uint64_t random_below(uint64_t bound); /* uniform; bound > 0 */
 
 #endif

@@ -1,5 +1,5 @@
-/* ring.h -- how two threads talk: one single-producer single-consumer ring of 64-byte cells for each
- * direction, and a port on which its reader sleeps.
+/* ring.h -- how two threads talk: one single-producer single-consumer ring of 64-byte cells for
+ * each direction, and a port on which its reader sleeps.
  *
  * Thread   one writer: ring_put(), ring_flush(). One reader: ring_take(). port_*: the reader, but
  *          port_wake() which the writer calls through ring_flush().

@@ -46,7 +46,8 @@ void settings_write(const struct settings *s, struct buffer *out);
 void settings_restart_needed(const struct settings *old, const struct settings *new,
                              struct buffer *names);
 
-/* "300s" "5m" "2h" "7d" "50ms" -> ms; "10MiB" "500kB" "4096" -> bytes. Shared with the rule file. */
+/* "300s" "5m" "2h" "7d" "50ms" -> ms; "10MiB" "500kB" "4096" -> bytes. Shared with the rule file.
+ * */
 NODISCARD bool setting_duration(struct str text, uint64_t *ms);
 NODISCARD bool setting_size(struct str text, uint64_t *bytes);
 

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-enum { BLOCK_OBJECTS = 64 };
+enum {
+    BLOCK_OBJECTS = 64
+};
 
 static const uint32_t NONE = UINT32_MAX;
 

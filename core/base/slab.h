@@ -31,7 +31,8 @@ void slab_give(struct slab *s, void *object);
 void *slab_get(const struct slab *s, struct handle h); /* NULL: stale */
 struct handle slab_handle(const struct slab *s, const void *object);
 
-/* For walks at shutdown and in lists: the live object at `index`, or NULL. Indexes run to `made`. */
+/* For walks at shutdown and in lists: the live object at `index`, or NULL. Indexes run to `made`.
+ * */
 void *slab_at(const struct slab *s, uint32_t index);
 
 static inline uint64_t handle_pack(struct handle h)

@@ -15,9 +15,12 @@ struct str {
     size_t len;
 };
 
-#define STR(literal)      ((struct str){"" literal, sizeof(literal) - 1})
-#define STR_INIT(literal) {"" literal, sizeof(literal) - 1} /* for static tables */
-#define STR_ARG(s)        (int)(s).len, (s).at /* for "%.*s" */
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
+#define STR_INIT(literal)               \
+    {                                   \
+        "" literal, sizeof(literal) - 1 \
+    }                                   /* for static tables */
+#define STR_ARG(s) (int)(s).len, (s).at /* for "%.*s" */
 
 static inline struct str str_from(const char *at, size_t len)
 {

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-enum { CHUNK_NODES = 4096 };
+enum {
+    CHUNK_NODES = 4096
+};
 
 struct wheel_node {
     uint64_t key, tick;

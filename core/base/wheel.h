@@ -1,8 +1,8 @@
 /* wheel.h -- "tell me at tick T", for millions of T at once, in 24 bytes each.
  *
  * The wheel is a cache: the truth about when something is due is the due index of its partition, so
- * losing the wheel loses nothing but a scan. Nothing is ever disarmed: what is no longer due when its
- * time comes is found so by the keeper, and a second arming is harmless.
+ * losing the wheel loses nothing but a scan. Nothing is ever disarmed: what is no longer due when
+ * its time comes is found so by the keeper, and a second arming is harmless.
  *
  * Thread   one.
  * Memory   24 bytes an armed entry, in chunks that are kept for reuse.

@@ -1,5 +1,5 @@
-/* envelope.h -- a message as the queue knows it: who, to whom, when, where its body lies; and how that
- * is written into ACCEPT records and index values.
+/* envelope.h -- a message as the queue knows it: who, to whom, when, where its body lies; and how
+ * that is written into ACCEPT records and index values.
  *
  * Records are length-prefixed and versioned (the layout is specified at the top of envelope.c and
  * frozen): a reader of version 1 skips fields that it does not know at the end.
@@ -24,16 +24,25 @@ enum message_kind { /* frozen */
     MESSAGE_PASSWORD = 3,
 };
 
-enum { /* flags of a message, frozen */
-    MESSAGE_AUTO = 1 << 0,       /* null sender or an RFC 3834 mark: no notice goes back */
-    MESSAGE_8BIT = 1 << 1,       /* BODY=8BITMIME or 8-bit bytes seen */
+enum {                     /* flags of a message, frozen */
+    MESSAGE_AUTO = 1 << 0, /* null sender or an RFC 3834 mark: no notice goes back */
+    MESSAGE_8BIT = 1 << 1, /* BODY=8BITMIME or 8-bit bytes seen */
     MESSAGE_SMTPUTF8 = 1 << 2,
-    MESSAGE_SUBMITTED = 1 << 3,  /* came with AUTH */
-    MESSAGE_TLS = 1 << 4,        /* came inside TLS */
+    MESSAGE_SUBMITTED = 1 << 3, /* came with AUTH */
+    MESSAGE_TLS = 1 << 4,       /* came inside TLS */
 };
 
-enum recipient_class { CLASS_INTERNAL = 0, CLASS_AFFILIATE = 1, CLASS_EXTERNAL = 2 }; /* frozen */
-enum form { FORM_PLAIN = 0, FORM_ZIP = 1, FORM_LINK = 2 };                            /* frozen */
+enum recipient_class {
+    CLASS_INTERNAL = 0,
+    CLASS_AFFILIATE = 1,
+    CLASS_EXTERNAL = 2
+}; /* frozen */
+
+enum form {
+    FORM_PLAIN = 0,
+    FORM_ZIP = 1,
+    FORM_LINK = 2
+}; /* frozen */
 
 /* Where bytes lie: in a segment file of the partition (storage/extent.h). */
 struct extent {
@@ -49,12 +58,13 @@ struct cut {
 };
 
 struct recipient {
-    struct str address; /* as it goes into RCPT: local-part as given, domain in lower-case A-labels */
-    struct str orcpt;   /* RFC 3461, decoded; empty: none */
-    struct str rule;    /* name of the rule that set the hold; empty: defaults */
+    struct str
+        address;      /* as it goes into RCPT: local-part as given, domain in lower-case A-labels */
+    struct str orcpt; /* RFC 3461, decoded; empty: none */
+    struct str rule;  /* name of the rule that set the hold; empty: defaults */
     enum recipient_class class;
     enum form form;
-    uint32_t notify;   /* RFC 3461 NOTIFY bits; 0: not given */
+    uint32_t notify;     /* RFC 3461 NOTIFY bits; 0: not given */
     uint64_t release_ms; /* decided at acceptance */
 
     /* State: kept beside the ACCEPT record, changed by MOVE and DECIDE only. */
@@ -63,7 +73,7 @@ struct recipient {
     uint32_t attempts; /* attempts that ended */
     uint32_t revision; /* of the decision in force; 0 is ACCEPT's own */
     uint64_t due_ms;
-    struct str last;   /* last outcome in one line, safe to print: reply of the next hop, or reason */
+    struct str last; /* last outcome in one line, safe to print: reply of the next hop, or reason */
 };
 
 struct message {
@@ -74,18 +84,19 @@ struct message {
     uint64_t parent; /* the message that a notice or DSN is about; 0: none */
     uint64_t accepted_ms, accepted_boot_ms;
     struct clock_boot_id boot;
-    struct str organisation, sender /* reverse-path; empty: null */, user /* authenticated, or empty */;
-    struct str client; /* address and HELO name, as logged */
-    struct str envid;  /* RFC 3461 */
-    struct str subject; /* decoded, cut to LIMIT_SUBJECT_BYTES */
+    struct str organisation, sender /* reverse-path; empty: null */,
+        user /* authenticated, or empty */;
+    struct str client;     /* address and HELO name, as logged */
+    struct str envid;      /* RFC 3461 */
+    struct str subject;    /* decoded, cut to LIMIT_SUBJECT_BYTES */
     struct str message_id; /* with angle brackets, as in the mail */
-    struct str token;  /* secret of the hold notice's Reply-To and page; empty: none */
-    struct str prefix; /* trace and added fields that go before the stored body, CRLF lines */
+    struct str token;      /* secret of the hold notice's Reply-To and page; empty: none */
+    struct str prefix;     /* trace and added fields that go before the stored body, CRLF lines */
     struct cut *cuts;
     uint32_t cut_count;
 
-    uint64_t body_bytes;   /* stored body, without prefix */
-    bool body_inline;      /* one extent of a BODY record; else blocks in body segments */
+    uint64_t body_bytes;    /* stored body, without prefix */
+    bool body_inline;       /* one extent of a BODY record; else blocks in body segments */
     struct extent *extents; /* of an inline body: filled by storage when it is placed */
     uint32_t extent_count;
 
@@ -97,8 +108,8 @@ struct message {
 NODISCARD struct message *message_make(size_t cap);
 void message_drop(struct message **m);
 
-/* The immutable part (ACCEPT payload). With an inline body the extent is not in the payload: storage
- * knows where it put the BODY record. */
+/* The immutable part (ACCEPT payload). With an inline body the extent is not in the payload:
+ * storage knows where it put the BODY record. */
 void message_encode(const struct message *m, struct buffer *out);
 NODISCARD struct message *message_decode(uint64_t id, struct str payload);
 

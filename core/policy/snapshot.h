@@ -1,8 +1,9 @@
-/* snapshot.h -- what every thread knows and none may change: settings and organisations of one moment.
+/* snapshot.h -- what every thread knows and none may change: settings and organisations of one
+ * moment.
  *
- * The coordinator makes a new one at a reload or a change of an organisation and sends it by PUBLISH;
- * a worker uses it from its next turn on and answers ADOPTED with the one it put away, once nothing on
- * that worker refers to it. When all have, the coordinator frees it.
+ * The coordinator makes a new one at a reload or a change of an organisation and sends it by
+ * PUBLISH; a worker uses it from its next turn on and answers ADOPTED with the one it put away,
+ * once nothing on that worker refers to it. When all have, the coordinator frees it.
  *
  * Thread   immutable after publication: any.
  */

@@ -11,14 +11,14 @@
 
 struct judge_facts {
     const struct organisation *organisation;
-    const struct user *user;          /* authenticated, or NULL */
-    const void *client;               /* address bytes, network order */
-    size_t client_bytes;              /* 4 or 16 */
+    const struct user *user; /* authenticated, or NULL */
+    const void *client;      /* address bytes, network order */
+    size_t client_bytes;     /* 4 or 16 */
     uint64_t now_ms, hold_standard_ms;
 };
 
 struct judgement {
-    bool notice;          /* somebody waits, and a rule wants the sender to know */
+    bool notice; /* somebody waits, and a rule wants the sender to know */
     uint64_t release_last_ms;
 };
 

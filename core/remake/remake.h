@@ -12,14 +12,15 @@
 
 struct remake {
     const struct message *message;
-    uint64_t at;      /* offset in the stored body of the next fed byte */
-    uint32_t cut;     /* next cut that is not behind us */
+    uint64_t at;  /* offset in the stored body of the next fed byte */
+    uint32_t cut; /* next cut that is not behind us */
     bool begun;
 };
 
 void remake_init(struct remake *r, const struct message *m);
 
-/* The next piece to send; `in` are stored body bytes, in order, and is advanced. False: feed more. */
+/* The next piece to send; `in` are stored body bytes, in order, and is advanced. False: feed more.
+ * */
 bool remake_piece(struct remake *r, struct str *in, struct str *piece);
 
 /* Bytes that the whole will have. */

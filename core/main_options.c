@@ -1,4 +1,4 @@
-#include "core/options.h"
+#include "core/main_options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { CONFIG_BYTES_MAX = 1 << 20, EXIT_USAGE = 64 };
+enum {
+    CONFIG_BYTES_MAX = 1 << 20,
+    EXIT_USAGE = 64
+};
 
 static const char help[] =
     "usage: sekimori [--config FILE] [--set KEY=VALUE]... [--check]\n"
@@ -21,7 +24,7 @@ static const char help[] =
     "  -V, --version\n"
     "  -h, --help\n"
     "\n"
-    "Stop it with SIGTERM, make it read its settings again with SIGHUP, talk to it with sekictl(1).\n";
+    "  -c, --config FILE      settings, see sekimori.yaml; default /etc/sekimori/sekimori.yaml\n"
 
 static const char standard_config[] = "/etc/sekimori/sekimori.yaml";
 
@@ -48,9 +51,12 @@ static bool add_override(struct options *o, const char *text)
 bool options_parse(int argc, char **argv, struct options *o, int *status)
 {
     static const struct option names[] = {
-        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
-        {"check", no_argument, NULL, 'k'},        {"example", no_argument, NULL, 'e'},
-        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"set", required_argument, NULL, 's'},
+        {"check", no_argument, NULL, 'k'},
+        {"example", no_argument, NULL, 'e'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     *o = (struct options){0};
@@ -73,7 +79,7 @@ bool options_parse(int argc, char **argv, struct options *o, int *status)
             *status = print_example();
             return false;
         case 'V':
-            (void)printf("sekimori %s\n", SEKIMORI_VERSION);
+            (void)fputs("sekimori " SEKIMORI_VERSION "\n", stdout);
             return false;
         case 'h':
             (void)fputs(help, stdout);

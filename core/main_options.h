@@ -1,13 +1,15 @@
-/* options.h -- the daemon's command line.
+/* main_options.h -- the daemon's command line.
  *
  * Thread   the first. Memory: for the life of the program.
  */
-#ifndef CORE_OPTIONS_H
-#define CORE_OPTIONS_H
+#ifndef CORE_MAIN_OPTIONS_H
+#define CORE_MAIN_OPTIONS_H
 
 #include "core/base/setting.h"
 
-enum { OPTIONS_OVERRIDES_MAX = 256 };
+enum {
+    OPTIONS_OVERRIDES_MAX = 256
+};
 
 struct options {
     const char *config; /* NULL: defaults only */
