@@ -113,6 +113,17 @@ class Run:
             Load(self.gate, f"l{self.round}", LONG, "4k", 3, ROUND_SECONDS, self.ledger,
                  connections=1, seed=seed)]
 
+    def warm(self):
+        """Fill segments and leave something long-lived in each, so that reclaim has work."""
+        loads = [Load(self.gate, "o0", ONE, "200k", 50, 4, self.ledger),
+                 Load(self.gate, "l0", LONG, "2k", 40, 4, self.ledger, connections=2)]
+        self.start()
+        for load in loads:
+            load.wait()
+            load.kill()
+        assert self.gate.kill() == -9
+        self.history.outages.append((time.time(), None))
+
     def next_point(self):
         if not self.points:
             self.points = list(POINTS)
@@ -190,6 +201,7 @@ def kills(build, count, seed, top):
     with Sink(build=build) as sink, \
             Gate(build, route=sink.address, policy=policy(HOLDS)) as gate:
         run = Run(gate, sink, rng, top)
+        run.warm()
         run.person.come()
         try:
             for _ in range(count):
