@@ -16,15 +16,16 @@ static const char help[] =
     "\n"
     "An outbound mail gateway: holds every mail a while, so that its sender can take it back.\n"
     "\n"
-    "  -c, --config FILE      settings, see sekimori.yaml; default /etc/sekimori/sekimori.yaml\n"
-    "                         when that exists\n"
+    "  -c, --config FILE      settings, see sekimori.yaml; default\n"
+    "                         /etc/sekimori/sekimori.yaml when that exists\n"
     "  -s, --set KEY=VALUE    one setting, wins over the file; lists are comma separated\n"
     "      --check            check the settings and exit\n"
     "      --example          print the annotated settings file with all defaults\n"
     "  -V, --version\n"
     "  -h, --help\n"
     "\n"
-    "  -c, --config FILE      settings, see sekimori.yaml; default /etc/sekimori/sekimori.yaml\n"
+    "Stop it with SIGTERM, make it read its settings again with SIGHUP, talk to it with\n"
+    "sekictl(1).\n";
 
 static const char standard_config[] = "/etc/sekimori/sekimori.yaml";
 

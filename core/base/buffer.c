@@ -27,11 +27,11 @@ char *buffer_reserve(struct buffer *b, size_t bytes)
         b->full = true;
         return NULL;
     }
-    if (bytes > b->room - b->len) {
+    if (!b->at || bytes > b->room - b->len) {
         size_t room = b->room ? b->room : 64;
         while (room < b->len + bytes)
             room *= 2;
-        room = room > b->max ? b->max : room;
+        room = room > b->max ? b->max : room; /* at least one byte: never NULL */
         char *at = heap_grow(b->at, room);
         if (!at) {
             b->full = true;
@@ -51,8 +51,10 @@ void buffer_added(struct buffer *b, size_t bytes)
 
 void buffer_put(struct buffer *b, struct str s)
 {
+    if (s.len == 0)
+        return;
     char *to = buffer_reserve(b, s.len);
-    if (to && s.len) {
+    if (to) {
         memcpy(to, s.at, s.len);
         b->len += s.len;
     }
@@ -70,8 +72,10 @@ void buffer_puts(struct buffer *b, const char *text)
 
 void buffer_fill(struct buffer *b, char c, size_t count)
 {
+    if (count == 0)
+        return;
     char *to = buffer_reserve(b, count);
-    if (to && count) {
+    if (to) {
         memset(to, c, count);
         b->len += count;
     }
