@@ -19,6 +19,7 @@ AFTER_SUBMISSION_S = 100  # time for two restarts and the rate before the burst
 LONGEST_S = 3400          # "within the hour"
 LEAD_S = 12               # accepting alone, before the burst
 BURST_S = 25              # and with it
+AIM_S = 5                 # all should be taken in this time; what is accepted in it counts
 DRAIN_S = 300
 
 
@@ -129,12 +130,11 @@ def burst(a, s, moment, sink):
     if taken:
         # the last mail is due at the end of the second
         result["taken_seconds"] = taken[0]["told"] - moment
-        until = max(1, math.ceil(result["taken_seconds"]))
-        during = by_second[int(offset) + 1:int(offset) + 1 + until]
-        if before and during:
-            result["accept_before"] = sum(before) / len(before)
-            result["accept_during"] = sum(during) / len(during)
-            result["accept_share_in_burst"] = result["accept_during"] / result["accept_before"]
+    during = by_second[math.ceil(offset):math.ceil(offset) + AIM_S]
+    if before and during:
+        result["accept_before"] = sum(before) / len(before)
+        result["accept_during"] = sum(during) / len(during)
+        result["accept_share_in_burst"] = result["accept_during"] / result["accept_before"]
     all_out = [r for r in watch.rows if r["delivered"] >= a.count]
     result["delivered"] = watch.rows[-1]["delivered"] if watch.rows else None
     result["delivered_seconds"] = all_out[0]["told"] - moment if all_out else None
