@@ -7,7 +7,8 @@
  *
  * Receives are single, not multishot: a multishot that finds a fast peer fills 32 buffers before
  * the owner can pause it. A single one is bounded by one buffer and needs no cancel to pause; it
- * costs one more submission entry a receive, but no system call.
+ * costs one more submission entry a receive, but no system call. When the kernel says that more is
+ * there already, it is read at once into the same buffer, as long as the owner takes it.
  */
 #include "core/io/connection.h"
 
@@ -20,7 +21,8 @@
 #include <unistd.h>
 
 enum {
-    KEPT_BYTES = 4096,           /* buffers larger than this are given back when they are empty */
+    KEPT_BYTES = 4096, /* buffers larger than this are given back when they are empty */
+    ROUNDS = 8,        /* buffers that one connection gets in a turn, so that others get theirs */
     WIRE_SLACK_BYTES = 64 << 10, /* for TLS: records around small sends, handshakes, alerts */
 };
 
@@ -134,18 +136,38 @@ static void feed_tls(struct connection *c, struct str wire)
         end(c, 0);
 }
 
+static void take_in(struct connection *c, struct str wire)
+{
+    if (is_over(c) || c->deaf || c->ended)
+        return;
+    if (c->tls)
+        feed_tls(c, wire);
+    else
+        deliver(c, wire);
+}
+
+/* What else is there already; no receive is in flight, so the order of bytes is kept. */
+static void take_more(struct connection *c, const struct received *r)
+{
+    for (int round = 1; round < ROUNDS && !c->paused && !c->closing && !c->ended; round++) {
+        ssize_t len = recv(c->fd, r->at, LIMIT_RECEIVE_BUFFER_BYTES, MSG_DONTWAIT);
+        if (len > 0)
+            take_in(c, str_from(r->at, (size_t)len));
+        else if (len == 0 || (errno != EAGAIN && errno != EINTR))
+            end(c, len == 0 ? 0 : -errno);
+        if (len < LIMIT_RECEIVE_BUFFER_BYTES)
+            return;
+    }
+}
+
 static void on_receive(struct op *op)
 {
     struct connection *c = op->owner;
     struct received r;
     if (loop_received(c->loop, op, &r)) {
-        struct str wire = str_from(r.at, r.len);
-        if (!is_over(c) && !c->deaf && !c->ended) {
-            if (c->tls)
-                feed_tls(c, wire);
-            else
-                deliver(c, wire);
-        }
+        take_in(c, str_from(r.at, r.len));
+        if (r.more)
+            take_more(c, &r);
         loop_buffer_return(c->loop, &r);
     } else if (op->result != -ECANCELED && !c->closing) {
         end(c, op->result);

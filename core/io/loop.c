@@ -455,6 +455,7 @@ bool loop_received(struct loop *l, const struct op *op, struct received *out)
         .at = l->buffer_bytes + (size_t)buffer * LIMIT_RECEIVE_BUFFER_BYTES,
         .len = (size_t)op->result,
         .buffer = buffer,
+        .more = op->flags & IORING_CQE_F_SOCK_NONEMPTY,
     };
     return true;
 }

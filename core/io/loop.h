@@ -47,6 +47,7 @@ struct received {
     char *at;
     size_t len;
     uint16_t buffer;
+    bool more; /* the socket holds more bytes already */
 };
 
 struct loop;
