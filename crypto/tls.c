@@ -11,6 +11,7 @@
 #include "core/base/base.h"
 #include "core/base/heap.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -133,6 +134,9 @@ static void context_unuse(struct tls_context *c)
 
 static struct tls_context *context_new(const SSL_METHOD *method, struct buffer *errors)
 {
+    /* A context may be made by one thread and freed by another. What the maker's thread keeps for it
+     * would be looked at once more when the process exits. */
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     ERR_clear_error();
     struct tls_context *c = heap_take(sizeof *c);
     c->users = 1;

@@ -323,11 +323,12 @@ static void on_secured(struct connection *c, bool ok)
         connection_close(c);
         return;
     }
-    smtp_server_secured(&i->session);
-    if (i->service == SMTP_SUBMISSIONS)
+    if (i->service == SMTP_SUBMISSIONS) { /* its session began as a secure one */
         greet(i);
-    else
-        watch(i);
+        return;
+    }
+    smtp_server_secured(&i->session);
+    watch(i);
 }
 
 static void on_lost(struct connection *c, int error)

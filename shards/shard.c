@@ -60,9 +60,12 @@ void id_queue_drop(struct id_queue *q)
     *q = (struct id_queue){0};
 }
 
+/* The boot clock alone since the anchor. The coordinator also looks at the wall clock, so its time is
+ * never ahead of this one: a hold that begins here is never shorter than it should be, even when the
+ * wall clock goes back and forth between two anchors. */
 uint64_t shard_adopted_ms(const struct shard *s)
 {
-    return clock_adopted_ms(&s->anchor, clock_wall_ms(), clock_boot_ms());
+    return s->anchor.adopted_ms + (clock_boot_ms() - s->anchor.boot_ms);
 }
 
 struct shard_partition *shard_partition_of(struct shard *s, uint64_t id)
@@ -187,10 +190,11 @@ static void adopt(struct shard *s, const struct snapshot *fresh)
 {
     struct cell c = {.kind = CELL_ADOPTED, .from = s->index};
     struct buffer errors;
+    bool reload = fresh->settings != s->snapshot->settings;
     c.object = (void *)(uintptr_t)s->snapshot; /* goes home: it is the coordinator's to change */
     s->snapshot = fresh;
     buffer_init(&errors, 4096);
-    if (!load_certificate(s, &errors))
+    if (reload && !load_certificate(s, &errors))
         log_error("certificate_not_loaded", log_str("why", buffer_str(&errors)));
     buffer_drop(&errors);
     use_settings(s);

@@ -66,7 +66,8 @@ static void put_fresh(struct partition *p, const struct state *s)
 
 static void account(struct partition *p, struct state *s, bool final)
 {
-    p->at.open_recipients += state_open(s) - s->was_open;
+    p->at.open_recipients += state_open(s);
+    p->at.open_recipients -= s->was_open;
     if (s->fresh ? !final : s->was_final && !final)
         p->at.messages++;
     if (!s->fresh && !s->was_final && final)
@@ -101,6 +102,13 @@ static void put_times(struct partition *p, struct state *s, bool final)
             index_put(p->index, key_str(&key), STR(""));
         else
             index_delete(p->index, key_str(&key));
+    }
+    if (s->fresh ? !final : final != s->was_final) {
+        struct key key = key_64(KEY_LIVE, s->id);
+        if (final)
+            index_delete(p->index, key_str(&key));
+        else
+            index_put(p->index, key_str(&key), STR(""));
     }
     if (final && !s->finished_ms) {
         s->finished_ms = p->wall_ms ? p->wall_ms : 1;
