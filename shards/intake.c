@@ -319,8 +319,7 @@ static void on_secured(struct connection *c, bool ok)
     if (!ok) {
         log_info("tls_failed", log_text("client", i->client_text.at),
                  log_text("why", c->tls ? tls_error(c->tls) : ""));
-        lapse_stop(&i->deadline.entry);
-        connection_close(c);
+        finish(i); /* the alert still goes out */
         return;
     }
     if (i->service == SMTP_SUBMISSIONS) { /* its session began as a secure one */
