@@ -167,8 +167,10 @@ class Gateway:
 
     def close(self):
         try:
-            if self.sandbox:
-                self.stop()
+            status = self.stop()
+            if status:
+                self.print_tail()
+                raise AssertionError(f"the gateway died, or did not stop cleanly: status {status}")
         finally:
             if self.pid and self.is_running():
                 os.kill(self.pid, signal.SIGKILL)

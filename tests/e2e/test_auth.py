@@ -1,0 +1,219 @@
+"""Who may send as whom, and how one says who one is (attacks.md 3)."""
+import base64
+import socket
+import ssl
+import unittest
+
+from harness import (PASSWORD, BadReply, Client, Closed, Gateway, ScriptSink, simple_mail,
+                     wait_until)
+
+SENDER, RECIPIENT = "alice@int.example", "bob@int.example"
+
+
+def b64(data):
+    return base64.b64encode(data if isinstance(data, bytes) else data.encode()).decode()
+
+
+class Auth(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.sink = cls.enterClassContext(ScriptSink())
+        cls.gate = cls.enterClassContext(Gateway(route=cls.sink.address))
+
+    def secure(self, service="submission"):
+        return self.gate.client(service, user=None)
+
+    def test_both_mechanisms_on_both_services(self):
+        for service in ("submission", "submissions"):
+            for mechanism in ("PLAIN", "LOGIN"):
+                with self.subTest(service=service, mechanism=mechanism), self.secure(service) as c:
+                    self.assertIn(mechanism, c.features["AUTH"].split())
+                    self.assertEqual(c.auth(SENDER, PASSWORD, mechanism).code, 235)
+                    subject = f"{service} {mechanism}"
+                    reply = c.mail(SENDER, RECIPIENT, simple_mail(SENDER, RECIPIENT, subject))
+                    self.assertEqual(reply.code, 250)
+                    c.quit()
+                mail = self.gate.mail_with(subject)
+                self.gate.wait_states(mail["id"], "delivered")
+        self.assertIn(b" with ESMTPSA id ", self.sink.got()[-1].content)
+
+    def test_wrong_password_and_unknown_user(self):
+        replies = set()
+        for user, password in ((SENDER, "wrong"), (SENDER, PASSWORD + " "), (SENDER, PASSWORD[:-1]),
+                               (SENDER, PASSWORD.upper()), ("nobody@int.example", PASSWORD),
+                               ("alice@ext.example", PASSWORD), ("alice", PASSWORD)):
+            for mechanism in ("PLAIN", "LOGIN"):
+                with self.subTest(user=user, password=password), self.secure() as c:
+                    reply = c.auth(user, password, mechanism)
+                    self.assertEqual(reply.code, 535)
+                    replies.add(reply.text)
+                    c.expect(f"MAIL FROM:<{SENDER}>", 530)
+        self.assertEqual(len(replies), 1, "the reply tells which users there are")
+
+    def test_a_user_sends_as_itself_only(self):
+        rows = {SENDER: True, "Alice@INT.example": True, "bob@int.example": False,
+                "alice@ext.example": False, "carol@int.example": False, "help@int.example": False,
+                "alice+x@int.example": False, "": False}
+        with self.gate.client("submission") as c:
+            for sender, allowed in rows.items():
+                reply = c.command(f"MAIL FROM:<{sender}>")
+                self.assertEqual(reply.code, 250 if allowed else 550, (sender, reply))
+                c.expect("RSET", 250)
+
+    def test_a_group_grants_its_mailbox(self):
+        with self.gate.client("submission", user="bob@int.example") as c:
+            c.expect("MAIL FROM:<help@int.example>", 250)
+            c.expect("RSET", 250)
+            c.expect("MAIL FROM:<alice@int.example>", 550)
+
+    def test_foreign_sender_on_relay(self):
+        with self.gate.client() as c:
+            for sender in ("x@ext.example", "alice@group.example", "alice@sub.int.example",
+                           "alice@int.example.ext.example", "alice@xint.example"):
+                reply = c.command(f"MAIL FROM:<{sender}>")
+                self.assertEqual(reply.code, 550, (sender, reply))
+            for sender in ("", "anybody@int.example", "x@INT.EXAMPLE"):
+                c.expect(f"MAIL FROM:<{sender}>", 250)
+                c.expect("RSET", 250)
+            c.expect("AUTH PLAIN " + b64(f"\0{SENDER}\0{PASSWORD}"), 5)
+
+    def test_a_changed_password_and_a_removed_user(self):
+        done = self.gate.run_ctl("user", "password", "carol@int.example", json_output=False,
+                                 stdin="a-new-password-2026\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with self.secure() as c:
+            self.assertEqual(c.auth("carol@int.example", PASSWORD).code, 535)
+            self.assertEqual(c.auth("carol@int.example", "a-new-password-2026").code, 235)
+        self.gate.ctl("user", "remove", "carol@int.example", "--yes", json=False)
+        with self.secure() as c:
+            self.assertEqual(c.auth("carol@int.example", "a-new-password-2026").code, 535)
+
+    # --- TLSIN ---------------------------------------------------------------------------------
+    def test_TLSIN_01_02_bytes_behind_starttls(self):
+        for tail in (b"NOOP\r\n", b"MAIL FROM:<evil@int.example>\r\n", b"EHLO x\r\nRSET\r\n"):
+            with self.subTest(tail=tail), Client(self.gate.submission, ehlo="a.example") as c:
+                c.send(b"STARTTLS\r\n" + tail)
+                try:
+                    self.assertEqual(c.reply().code, 220)
+                    self.assertEqual(c.pending, b"", "a reply too many")
+                    c._wrap()
+                    self.assertTrue(c.silent(0.2), "an injected command was answered inside TLS")
+                    c.ehlo("b.example")
+                    self.assertEqual(c.auth(SENDER, PASSWORD).code, 235)
+                    c.expect("DATA", 503)
+                except (Closed, ssl.SSLError, ConnectionError):
+                    pass  # closing is right, too
+
+    def test_TLSIN_03_nothing_is_remembered(self):
+        with Client(self.gate.submission, ehlo="a.example") as c:
+            c.starttls(ehlo=None)
+            c.expect(f"MAIL FROM:<{SENDER}>", 503)
+            c.expect("AUTH PLAIN " + b64(f"\0{SENDER}\0{PASSWORD}"), 503)
+
+    def test_TLSIN_04_starttls_in_the_wrong_place(self):
+        with Client(self.gate.relay, ehlo="a.example") as c:
+            c.expect("STARTTLS now", 501)
+            c.expect(f"MAIL FROM:<{SENDER}>", 250)
+            c.expect("STARTTLS", 503)
+            c.expect("RSET", 250)
+            c.starttls()
+            self.assertNotIn("STARTTLS", c.features)
+            c.expect("STARTTLS", 503)
+
+    def test_TLSIN_05_auth_before_tls(self):
+        for address in (self.gate.submission, self.gate.relay):
+            with Client(address, ehlo="a.example") as c:
+                self.assertNotIn("AUTH", c.features)
+                c.expect("AUTH PLAIN " + b64(f"\0{SENDER}\0{PASSWORD}"), 5)
+        with Client(self.gate.submission, ehlo="a.example") as c:
+            c.expect(f"MAIL FROM:<{SENDER}>", 530)
+
+    def test_TLSIN_06_order_of_auth(self):
+        with self.gate.client("submissions") as c:
+            c.expect("AUTH PLAIN " + b64(f"\0{SENDER}\0{PASSWORD}"), 503)
+            c.expect(f"MAIL FROM:<{SENDER}>", 250)
+            c.expect("AUTH PLAIN " + b64(f"\0{SENDER}\0{PASSWORD}"), 503)
+        with self.secure("submissions") as c:
+            c.expect(f"MAIL FROM:<{SENDER}>", 530)
+
+    def test_TLSIN_07_bad_exchanges(self):
+        rows = {
+            "=AAA": 501, "!!!!": 501, "AGFsaWNl\tAA==": 501, b64("no nul at all"): 501,
+            b64(f"\0{SENDER}"): 501, b64(f"bob@int.example\0{SENDER}\0{PASSWORD}"): 535,
+            b64(f"\0alice\r\nINJECTED=1\0{PASSWORD}"): (501, 535),
+            b64(f"\0alice@int.example\n\0{PASSWORD}"): (501, 535),
+            b64(b"\0\xff\xfe\0x"): (501, 535), b64(f"\0{SENDER}\0{PASSWORD}") + "=": 501,
+            b64("\0" + "u" * 2000 + "\0x"): (500, 501, 535),
+        }
+        for text, codes in rows.items():
+            with self.subTest(text=text[:40]), self.secure() as c:
+                first = c.command("AUTH PLAIN")
+                self.assertEqual(first.code, 334)
+                reply = c.command(text)
+                self.assertIn(reply.code, codes if isinstance(codes, tuple) else (codes,))
+                c.expect(f"MAIL FROM:<{SENDER}>", 530)
+        with self.secure() as c:
+            c.expect("AUTH PLAIN", 334)
+            c.expect("*", 501)
+            c.expect("AUTH PLAIN", 334)
+            c.send(b"A" * 20000 + b"\r\n")
+            self.assertEqual(c.reply().code // 100, 5)
+            c.expect("AUTH X-UNKNOWN", 504)
+        with open(f"{self.gate.dir}/sekimori.log", encoding="utf-8") as f:
+            for line in f:
+                self.assertTrue(line.startswith("time="), line)
+                self.assertNotIn(PASSWORD, line)
+
+    def test_TLSIN_07_authzid_of_oneself(self):
+        with self.secure() as c:
+            c.expect("AUTH PLAIN " + b64(f"{SENDER}\0{SENDER}\0{PASSWORD}"), 235)
+
+    def test_TLSIN_11_http_at_the_tls_port(self):
+        with self.secure("submissions") as c:
+            c.send(b"POST / HTTP/1.1\r\nHost: x\r\n\r\nEHLO x\r\n")
+            replies = c.replies_until_close(10)
+            self.assertLessEqual(len(replies), 2)
+            self.assertFalse([r for r in replies if r.code < 400])
+
+    def test_TLSIN_12_plain_text_at_the_tls_port(self):
+        with Client(self.gate.submissions, greet=False) as c:
+            self.assertTrue(c.silent(0.3), "a greeting without TLS")
+            c.send(b"EHLO a.example\r\n")
+            try:
+                self.assertEqual(c.replies_until_close(10), [])
+            except BadReply as e:  # a TLS alert is no reply
+                self.assertIn("\\x15\\x03", str(e))
+
+    def test_tls_versions_and_the_certificate(self):
+        context = ssl.create_default_context(cafile=self.gate.ca)
+        for service, implicit in (("submissions", True), ("submission", False)):
+            address = getattr(self.gate, service)
+            with Client(address, tls=implicit, context=context, ehlo="a.example") as c:
+                if not implicit:
+                    c.starttls()
+                self.assertIn(c.socket.version(), ("TLSv1.3", "TLSv1.2"))
+        old = ssl._create_unverified_context()
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with self.assertRaises((ssl.SSLError, ConnectionError, socket.timeout)):
+            Client(self.gate.submissions, tls=True, context=old)
+
+
+class Throttle(unittest.TestCase):
+    def test_many_failures_end_the_connection(self):
+        with Gateway(route="127.0.0.1:1", settings={"errors": "3"}) as gate, \
+                gate.client("submissions", user=None) as c:
+            codes = []
+            try:
+                for _ in range(30):
+                    codes.append(c.auth(SENDER, "wrong").code)
+            except Closed:
+                pass
+            self.assertLess(len(codes), 30)
+            self.assertEqual(codes[-1], 421)
+            wait_until(gate.is_running, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
