@@ -48,6 +48,8 @@ class Bench:
         shutil.rmtree(self.memory, ignore_errors=True)
 
     def disk(self, dir_loss=False, fresh=False):
+        if self.gate.daemon:  # of a trial that failed
+            self.gate.kill()
         backing = os.path.join(self.memory, "backing")
         shutil.rmtree(backing, ignore_errors=True)
         self.gate.data = self.template
@@ -169,6 +171,28 @@ class Trial:
             self.gate.kill()
 
 
+class One:
+    """A client that sends one mail after another, and so knows which one the fault was for."""
+
+    def __init__(self, trial):
+        self.trial, self.number, self.sender = trial, 0, None
+
+    def send(self, size, kind="d"):
+        token = f"{kind}{self.trial.mark}-{self.number:012d}"
+        self.number += 1
+        try:
+            self.sender = self.sender or Sender(self.trial.gate.relay)
+        except OSError:
+            self.trial.note(token, (421, "no connection"), False)
+            return (421, "no connection")
+        answer, dotted = self.sender.send(token, recipients_of(token), size)
+        self.trial.note(token, answer, dotted)
+        if answer[0] in (0, 421):
+            self.sender.close()
+            self.sender = None
+        return answer
+
+
 def cut_once(bench, at, mode, seed, going, dir_loss, fresh=False):
     """False: the run ended before its N-th sync."""
     trial = Trial(bench, random.Random(seed))
@@ -224,6 +248,75 @@ def cuts(build, going, dir_loss, trials, seed, top):
             except Exception as error:
                 raise AssertionError(f"cut {at} {mode}: {error}") from error
         return f"{len(chosen)} runs of about {syncs} syncs, {bench.counts}"
+
+
+def states(gate):
+    return {(sender_token(row), r["address"]): r["state"] for row in gate.list("--all")
+            if sender_token(row) for r in row["recipients"]}
+
+
+def aftershock_once(bench, at, seed, word):
+    """The process dies between write and sync; the next one shows what it found; then power goes. What
+    was shown must still be there, and nothing that was synced is missing: there is no damage."""
+    rng = random.Random(seed)
+    trial = Trial(bench, rng)
+    with bench.disk() as disk:
+        bench.gate.start({"SEKIMORI_KILL_AT": f"after-write:{at}"})
+        trial.send_all(60, sizes=[20000, 250000], until=lambda: bench.gate.ended())
+        word["died"] = word.get("died", 0) + bench.gate.ended(0.2)
+        trial.crash()
+        bench.gate.start()
+        shown = states(bench.gate)
+        disk.say(f"cut now {rng.choice(['drop', 'garble', 'mix'])} {seed}")
+        trial.crash()
+    trial.history.failed.clear()  # the first process was killed: whoever heard nothing is unknown
+    trial.history.unknown |= {t for t, answer, dotted in trial.replies if dotted and answer[0] == 0}
+    bench.gate.data = disk.backing
+    bench.gate.start()
+    now = states(bench.gate)
+    bench.gate.kill()
+    gone = {key: (state, now.get(key)) for key, state in shown.items() if key not in now}
+    assert not gone, f"shown after the crash, gone after the power cut: {list(gone.items())[:3]}"
+    trial.recover(disk.backing)
+
+
+def aftershock(build, trials, seed, top):
+    rng = random.Random(seed)
+    word = {}
+    with Bench(build, top) as bench:
+        for i in range(trials):
+            at = 3 + i if trials > 20 else rng.randint(3, 40)
+            try:
+                aftershock_once(bench, at, rng.randrange(1 << 20), word)
+            except Exception as error:
+                raise AssertionError(f"after-write:{at}: {error}") from error
+    return f"{trials} runs, {word}, {bench.counts}"
+
+
+def segment_end(build, passes, seed, top):
+    """The same, where the last group fills its segment: the next one does not sync the same file. One
+    client: 15 groups of 62 blocks, then groups of one, so that the end comes at about the 107th."""
+    with Bench(build, top) as bench:
+        for at in passes:
+            trial = Trial(bench, random.Random(seed))
+            with bench.disk() as disk:
+                bench.gate.start({"SEKIMORI_KILL_AT": f"after-write:{at}"})
+                client = One(trial)
+                while client.number < 200 and client.send(250000 if client.number < 15 else 1000)[0]:
+                    pass
+                trial.crash()
+                bench.gate.start()
+                shown = states(bench.gate)
+                disk.say(f"cut now drop {at}")
+                trial.crash()
+            bench.gate.data = disk.backing
+            bench.gate.start()
+            now = states(bench.gate)
+            bench.gate.kill()
+            gone = [key for key in shown if key not in now]
+            assert not gone, f"after-write:{at}: shown after the crash, gone after the cut: {gone}"
+            trial.recover(disk.backing)
+        return f"{len(passes)} runs"
 
 
 def first_start(build, trials, seed, top):
