@@ -81,6 +81,14 @@ def install_postfix():
                    check=False)
 
 
+def is_finished(path):
+    """Postfix sets the x bit of a queue file when all of it is written and synced."""
+    try:
+        return os.stat(path).st_mode & 0o100 != 0
+    except FileNotFoundError:  # delivered meanwhile
+        return False
+
+
 class Postfix:
     """An instance of its own, from bench/postfix/, in the foreground, without init and chroot."""
 
@@ -150,7 +158,7 @@ class Postfix:
         count = 0
         for name in ("incoming", "active", "deferred", "hold"):
             for folder, _, files in os.walk(self.path("queue", name)):
-                count += sum(1 for f in files if os.stat(os.path.join(folder, f)).st_mode & 0o100)
+                count += sum(map(is_finished, (os.path.join(folder, f) for f in files)))
         return count
 
     def stop(self):
