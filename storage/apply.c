@@ -43,9 +43,16 @@ void apply_damage(struct partition *p, uint64_t id, const char *what)
             continue;
         r->stage = STAGE_HELD;
         r->flags |= RECIPIENT_DAMAGED;
-        r->due_ms = UINT64_MAX;
+        r->due_ms = DUE_NEVER;
         s->dirty = true;
     }
+}
+
+/* A rebuilt index keeps only what is known to live: what came, or was carried, since the checkpoint. */
+static void prove(const struct partition *p, const struct group_header *h, struct state *s)
+{
+    if (p->rebuilding && h->place.sequence >= p->proven_from)
+        s->flags |= STATE_PROVEN;
 }
 
 static void apply_accept(struct partition *p, const struct group_header *h, const struct record *r)
@@ -83,6 +90,7 @@ static void apply_accept(struct partition *p, const struct group_header *h, cons
             if (recipient < s->count)
                 apply_line(p, s, recipient, line);
         grant_adopt(p, s->extent, s->extents);
+        prove(p, h, s);
     }
     p->at.serial_seen = u64_max(p->at.serial_seen, id_serial(r->id));
     if (r->type == RECORD_ACCEPT && m->accepted_ms) {
@@ -145,12 +153,13 @@ bool apply_document(struct partition *p, struct str payload)
     return true;
 }
 
-static bool apply_states(struct partition *p, const struct record *r)
+static bool apply_states(struct partition *p, const struct group_header *h, const struct record *r)
 {
     struct state *s = state_get(&p->states, r->id);
     if (s->is != STATE_KNOWN)
         return true;
     s->dirty = true;
+    prove(p, h, s);
     return states_decode(r->payload, s->recipient, s->count);
 }
 
@@ -219,7 +228,7 @@ void apply_record(struct partition *p, const struct group_header *h, const struc
         good = apply_document(p, r->payload);
         break;
     case RECORD_STATES:
-        good = apply_states(p, r);
+        good = apply_states(p, h, r);
         break;
     case RECORD_LINE:
         good = apply_carried_line(p, r);

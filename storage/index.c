@@ -15,6 +15,7 @@
  *   'A' id:8               -> (empty)   a recipient is SENDING
  *   'C' id:8 recipient:4   -> payload of the DECIDE record in force
  *   'N' id:8 seq:8 n:4     -> note
+ *   'V' id:8               -> (empty)   a recipient is not final
  *
  * Letters O (organisation), X (parcel), G (ledger) are kept for later. There is no log of RocksDB's
  * own: the journal is it. */
@@ -41,6 +42,7 @@ enum {
 struct index {
     _Atomic(rocksdb_t *) db;
     atomic_int readers;
+    atomic_bool suspect;
     char *path;
     rocksdb_options_t *options;
     rocksdb_cache_t *cache;
@@ -117,18 +119,34 @@ static rocksdb_t *open_quietly(struct index *ix, struct buffer *error)
     return db;
 }
 
-struct index *index_open(const char *path, struct buffer *error)
+struct index *index_make(const char *path)
 {
     struct index *ix = heap_take(sizeof *ix);
-    size_t bytes = strlen(path) + 1;
-    ix->path = heap_take(bytes);
-    memcpy(ix->path, path, bytes);
     make_options(ix);
     atomic_init(&ix->readers, 0);
-    atomic_init(&ix->db, open_quietly(ix, error));
-    if (!atomic_load(&ix->db))
-        index_close(&ix);
+    atomic_init(&ix->db, NULL);
+    atomic_init(&ix->suspect, false);
+    index_place(ix, path);
     return ix;
+}
+
+void index_place(struct index *ix, const char *path)
+{
+    must(!atomic_load(&ix->db));
+    size_t bytes = strlen(path) + 1;
+    char *copy = heap_take(bytes);
+    memcpy(copy, path, bytes);
+    heap_drop(ix->path);
+    ix->path = copy;
+}
+
+void index_destroy(struct index *ix)
+{
+    must(!atomic_load(&ix->db));
+    char *words = NULL;
+    rocksdb_destroy_db(ix->options, ix->path, &words);
+    if (words) /* nothing there: fine */
+        rocksdb_free(words);
 }
 
 void index_shut(struct index *ix)
@@ -141,13 +159,24 @@ void index_shut(struct index *ix)
     rocksdb_close(db);
 }
 
-bool index_reopen(struct index *ix, struct buffer *error)
+bool index_open(struct index *ix, struct buffer *error)
 {
     index_shut(ix);
     index_forget(ix);
+    atomic_store(&ix->suspect, false);
     rocksdb_t *db = open_quietly(ix, error);
     atomic_store(&ix->db, db);
     return db != NULL;
+}
+
+bool index_is_suspect(const struct index *ix)
+{
+    return atomic_load_explicit(&ix->suspect, memory_order_relaxed);
+}
+
+void index_suspect(struct index *ix)
+{
+    atomic_store(&ix->suspect, true);
 }
 
 void index_close(struct index **ix_p)
@@ -210,7 +239,10 @@ static enum index_result get(struct index *ix, const rocksdb_readoptions_t *how,
             result = INDEX_BROKEN;
     }
     leave(ix);
-    return complain("get", words) ? INDEX_BROKEN : result;
+    if (!complain("get", words))
+        return result;
+    index_suspect(ix);
+    return INDEX_BROKEN;
 }
 
 enum index_result index_get(struct index *ix, struct str key, struct buffer *value)
@@ -286,7 +318,10 @@ enum index_result cursor_next(struct cursor *c, struct str *key, struct str *val
     if (!rocksdb_iter_valid(c->iterator)) {
         char *words = NULL;
         rocksdb_iter_get_error(c->iterator, &words);
-        return complain("scan", words) ? INDEX_BROKEN : INDEX_ABSENT;
+        if (!complain("scan", words))
+            return INDEX_ABSENT;
+        index_suspect(c->ix);
+        return INDEX_BROKEN;
     }
     key->at = rocksdb_iter_key(c->iterator, &key->len);
     value->at = rocksdb_iter_value(c->iterator, &value->len);

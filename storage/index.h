@@ -8,7 +8,8 @@
  * Promise  nothing is durable before index_flush(); what is durable is always a prefix of what was
  *          written, batch by batch.
  * Errors   INDEX_BROKEN: the library found damage or the disk failed; the reason was logged. Write
- *          errors are sticky: the caller closes, opens and replays.
+ *          errors are sticky: the caller shuts, opens and replays. index_open() says why not, in
+ *          the library's words.
  */
 #ifndef STORAGE_INDEX_H
 #define STORAGE_INDEX_H
@@ -30,6 +31,7 @@ enum index_key { /* first byte of each key, frozen */
     KEY_ATTEMPT = 'A',
     KEY_DECISION = 'C',
     KEY_NOTE = 'N',
+    KEY_LIVE = 'V',
 };
 
 enum {
@@ -93,13 +95,19 @@ enum index_result {
     INDEX_BROKEN
 };
 
-/* Open or create below `path`. NULL: `error` has the library's words. */
-NODISCARD struct index *index_open(const char *path, struct buffer *error);
+/* The index below `path`, shut. */
+struct index *index_make(const char *path);
 void index_close(struct index **ix);
 
 /* Close the library's side (readers get INDEX_BROKEN) and open it again. */
 void index_shut(struct index *ix);
-NODISCARD bool index_reopen(struct index *ix, struct buffer *error);
+NODISCARD bool index_open(struct index *ix, struct buffer *error); /* made when missing */
+void index_place(struct index *ix, const char *path);              /* while shut */
+void index_destroy(struct index *ix);                              /* its files; while shut */
+
+/* Did a read find damage since it was opened? Readers that find it by their own checksums say so. */
+bool index_is_suspect(const struct index *ix);
+void index_suspect(struct index *ix);
 
 NODISCARD enum index_result index_get(struct index *ix, struct str key, struct buffer *value);
 

@@ -25,13 +25,18 @@ enum {
     FULL_RETRY_MS = 500, /* after a segment could not be made */
     DURABLE_CHECK_MS = 50,
     REOPEN_WAIT_MS = 1000,
-    REOPENS_MAX =
-        5, /* of the index, for other reasons than a full disk, before the partition fails */
+    REOPENS_MAX = 3,  /* of the index, before it is made again */
+    REBUILDS_MAX = 3, /* in one run, before the partition fails */
     REFILL_SLICE = 2048,
     PURGE_SLICE = 64,
+    PATH_BYTES = 4096,
+    CHECKPOINT_SEGMENTS = 2, /* after so many, states are written again */
     SERIALS_RESERVED = 1 << 20,
     STATE_BYTES_MAX = 64 << 20, /* memory of the states that one group touches */
 };
+
+/* Due of what nobody may send any more: a person must look. */
+static const uint64_t DUE_NEVER = UINT64_MAX - 1;
 
 /* How far the journal is covered by what was put into the index, and what goes with it. */
 struct position {
@@ -127,6 +132,20 @@ struct partition {
 
     uint64_t purged_ms;
 
+    struct checkpoint {
+        bool running, documents; /* … of which the messages are done */
+        uint64_t sequence;       /* of its begin */
+        uint32_t generation;     /* of the segment with its begin */
+        uint64_t next_id;
+        struct buffer next_key;
+    } checkpoint;
+
+    bool rebuilding;
+    bool lost; /* what is missing is not in the index: rebuilding it does not help */
+    uint64_t
+        proven_from; /* rebuilding: sequence from which on records prove that a message lives */
+    uint32_t rebuilds;
+
     struct histogram commit_us;
     uint64_t published_ms;
     _Atomic uint64_t usage_segments, usage_segment_bytes, usage_free_bytes, usage_live_bytes;
@@ -174,16 +193,31 @@ void apply_note(struct partition *p, uint64_t id, uint64_t sequence, uint32_t nu
 NODISCARD bool apply_document(struct partition *p, struct str payload);
 void apply_damage(struct partition *p, uint64_t id, const char *what);
 
+/* partition.c */
+void index_path(const struct partition *p, const char *name, char *path); /* PATH_BYTES */
+
 /* replay.c */
+/* Before anything else: what the segments say of themselves. */
+void replay_prepare(struct partition *p);
 NODISCARD bool replay(struct partition *p, struct buffer *errors);
+/* The same for a new index: from the oldest segment on; gaps where segments were used again are no
+ * damage. */
+NODISCARD bool replay_all(struct partition *p, struct buffer *errors);
 /* The index was closed and opened again: bring it up to where the journal is. */
 NODISCARD bool replay_again(struct partition *p, struct buffer *errors);
 
 /* reclaim.c: one bounded step each; true: there is more to do at once. */
 bool reclaim_turn(struct partition *p);
 bool reclaim_purge(struct partition *p);
+void purge_message(struct partition *p, uint64_t id); /* its keys, but those of live ones */
 bool reclaim_spares(struct partition *p);
 bool reclaim_durable(struct partition *p, uint64_t now_ms); /* how far did flushes come */
+
+/* checkpoint.c: one bounded step; true: there is more to do at once. */
+bool checkpoint_turn(struct partition *p);
+
+/* rebuild.c: a new index from the whole journal; the old one is moved aside. */
+NODISCARD bool rebuild(struct partition *p, struct buffer *errors);
 
 /* start.c: what a new run begins with: recipients found in SENDING, a new range of serials. */
 NODISCARD bool start_run(struct partition *p, struct buffer *errors);

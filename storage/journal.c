@@ -52,7 +52,7 @@
  *   RESERVE     serial:8
  *   DIRECTORY   one for each record before it in the group: offset from the group's start:4 type:1
  *               zero:3 id:8; the id in its header is the offset of the group in the file
- *   CHECKPOINT  0:1 begin, 1:1 end
+ *   CHECKPOINT  kind:1 (0: begin, 1: end) sequence of the group with its begin:8
  *   LINE        recipient:4 line as text
  *
  * Reading: from a known place (segment, offset, sequence, previous) the next group is at that offset,

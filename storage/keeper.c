@@ -250,20 +250,37 @@ static void check_space(struct partition *p, uint64_t now_ms)
     p->full = full;
 }
 
+/* Once more from the journal; when that does not help, a new index. */
+static bool raise_index(struct partition *p, struct buffer *errors)
+{
+    if (!index_is_suspect(p->index) && ++p->reopens <= REOPENS_MAX &&
+        index_open(p->index, errors) && replay_again(p, errors))
+        return true;
+    if (p->full || p->rebuilds >= REBUILDS_MAX)
+        return false;
+    count(storage_damaged);
+    log_error("index_given_up", log_str("reason", buffer_str(errors)));
+    buffer_clear(errors);
+    p->rebuilds++;
+    uint64_t sequence = p->at.next.sequence;
+    return rebuild(p, errors) && p->at.next.sequence >= sequence;
+}
+
 static void try_index(struct partition *p, uint64_t now_ms)
 {
-    if (!p->index_down || p->failed || now_ms < p->reopen_at_ms)
+    if (p->failed || (!p->index_down && !index_is_suspect(p->index)) || now_ms < p->reopen_at_ms)
         return;
     p->reopen_at_ms = now_ms + REOPEN_WAIT_MS;
     struct buffer errors;
     buffer_init(&errors, 4096);
-    bool good = index_reopen(p->index, &errors) && replay_again(p, &errors);
+    p->index_down = true;
+    bool good = raise_index(p, &errors);
+    p->index_down = !good;
     if (good) {
         log_info("index_up", log_text("partition", p->path));
-        p->index_down = false;
     } else {
         log_error("index_still_down", log_str("reason", buffer_str(&errors)));
-        if (++p->reopens >= REOPENS_MAX && !p->full) {
+        if (p->rebuilds >= REBUILDS_MAX && !p->full) {
             commit_fail(p, "index", -EIO);
             fail_units(p, 0);
         }
@@ -313,6 +330,7 @@ static bool chores(struct partition *p)
         return more;
     more |= reclaim_durable(p, now);
     more |= reclaim_spares(p);
+    more |= checkpoint_turn(p);
     more |= reclaim_turn(p);
     more |= reclaim_purge(p);
     if (p->unconfirmed && now - p->last_group_ms >= CONFIRM_IDLE_MS)

@@ -64,8 +64,9 @@ static struct message *place_inline(struct message *m, const struct message_valu
     return m;
 }
 
-static struct message *complain(struct message *m, uint64_t id, const char *what)
+static struct message *complain(struct index *ix, struct message *m, uint64_t id, const char *what)
 {
+    index_suspect(ix);
     log_error("message_damaged", log_id("id", id), log_text("what", what),
               log_str("from", m ? m->sender : STR("")));
     count(storage_damaged);
@@ -88,7 +89,7 @@ struct message *message_load(struct index *ix, uint64_t id)
     }
     if (result != INDEX_FOUND) {
         buffer_drop(&value);
-        return result == INDEX_ABSENT ? NULL : complain(NULL, id, "envelope in the index");
+        return result == INDEX_ABSENT ? NULL : complain(ix, NULL, id, "envelope in the index");
     }
     buffer_clear(&value);
     key = key_64(KEY_STATES, id);
@@ -101,5 +102,5 @@ struct message *message_load(struct index *ix, uint64_t id)
     buffer_drop(&value);
     if (result == INDEX_ABSENT)
         message_drop(&m); /* purged between the two */
-    return good || !m ? m : complain(m, id, "states in the index");
+    return good || !m ? m : complain(ix, m, id, "states in the index");
 }

@@ -1,4 +1,5 @@
 #include "core/base/base.h"
+#include "core/base/counter.h"
 #include "core/base/crc.h"
 #include "core/base/heap.h"
 #include "core/base/id.h"
@@ -18,8 +19,7 @@
 enum {
     IDENTITY_BYTES = 28,
     IDENTITY_VERSION = 1,
-    SEGMENT_BYTES_LEAST = 4 << 20,
-    PATH_BYTES = 4096
+    SEGMENT_BYTES_LEAST = 4 << 20
 };
 
 static int write_identity(struct partition *p)
@@ -145,19 +145,32 @@ static bool open_directory(struct partition *p, struct buffer *errors)
     return p->lock >= 0;
 }
 
+/* Reasons that lie outside the index: making it again would not help. */
+static bool is_outside(struct str words)
+{
+    static const char *const reasons[] = {"No space",  "Permission denied",   "lock",
+                                          "Read-only", "Too many open files", "allocate memory"};
+    for (size_t i = 0; i < countof(reasons); i++)
+        if (str_find_str(words, str_c(reasons[i])) != SIZE_MAX)
+            return true;
+    return false;
+}
+
 static bool open_index(struct partition *p, struct buffer *errors)
 {
     char path[PATH_BYTES];
-    int length = snprintf(path, sizeof path, "%s/index", p->path);
-    if (length < 0 || (size_t)length >= sizeof path) {
-        buffer_printf(errors, "%s: the path is too long", p->path);
-        return false;
-    }
-    p->index = index_open(path, errors);
-    if (!p->index)
-        return false;
+    index_path(p, "index", path);
+    p->index = index_make(path);
     states_init(&p->states, p->index);
-    return true;
+    if (index_open(p->index, errors))
+        return replay(p, errors);
+    if (is_outside(buffer_str(errors)))
+        return false;
+    count(storage_damaged);
+    log_error("index_not_opened", log_str("reason", buffer_str(errors)));
+    buffer_clear(errors);
+    replay_prepare(p);
+    return rebuild(p, errors);
 }
 
 static void release(struct partition **p_p)
@@ -173,6 +186,7 @@ static void release(struct partition **p_p)
     buffer_drop(&p->scratch);
     buffer_drop(&p->extra);
     buffer_drop(&p->group.directory);
+    buffer_drop(&p->checkpoint.next_key);
     heap_drop(p->undo);
     heap_drop(p->asked);
     heap_drop(p->blocked);
@@ -200,13 +214,25 @@ static struct partition *make(const struct partition_settings *s)
     buffer_init(&p->scratch, (size_t)LIMIT_RECORD_BYTES * 2);
     buffer_init(&p->extra, LIMIT_RECORD_BYTES);
     buffer_init(&p->group.directory, GROUP_BYTES_MAX);
+    buffer_init(&p->checkpoint.next_key, LIMIT_RECORD_BYTES);
     port_init(&p->port);
     return p;
+}
+
+/* Where the index lies, or is made. Paths that are too long were refused at the opening. */
+void index_path(const struct partition *p, const char *name, char *path)
+{
+    int length = snprintf(path, PATH_BYTES, "%s/%s", p->path, name);
+    must(length > 0 && length < PATH_BYTES);
 }
 
 struct partition *partition_open(const struct partition_settings *s, struct buffer *errors)
 {
     killpoint_start();
+    if (strlen(s->directory) > PATH_BYTES - 64) {
+        buffer_puts(errors, "the path of the partition is too long");
+        return NULL;
+    }
     struct partition *p = make(s);
     bool good = open_directory(p, errors);
     if (good) {
@@ -215,8 +241,7 @@ struct partition *partition_open(const struct partition_settings *s, struct buff
             buffer_printf(errors, "%s: segments can't be opened: error %d", p->path, -error);
         good = error == 0;
     }
-    good = good && find_identity(p, errors) && open_index(p, errors) && replay(p, errors) &&
-           start_run(p, errors);
+    good = good && find_identity(p, errors) && open_index(p, errors) && start_run(p, errors);
     if (good)
         keeper_publish(p, clock_monotonic_ms());
     else

@@ -113,6 +113,7 @@ struct partition_report {
     struct clock_anchor anchor;          /* newest ANCHOR found */
     struct clock_boot_id boot;           /* the boot it was made on */
     bool anchored;
+    bool rebuilt; /* the index was damaged and made again from the journal */
 };
 const struct partition_report *partition_report(const struct partition *p);
 

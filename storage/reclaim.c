@@ -1,8 +1,8 @@
 /* reclaim.c -- the chores that keep disk use bounded: how far the index is on stable storage, spare
  * segments, survivors of old segments copied forward, history purged. Each call is one bounded step.
  *
- * A journal segment can be used again when nothing live lies in it and the index on stable storage has
- * gone past it. Survivors are copied when segments in use are more than twice what lives, plus four:
+ * A journal segment can be used again when nothing live lies in it, the index on stable storage has
+ * gone past it, and the last complete checkpoint began after it, so that the index could be made again. Survivors are copied when segments in use are more than twice what lives, plus four:
  * earlier it would copy what is gone in a minute anyway. */
 #include "core/base/base.h"
 #include "core/base/heap.h"
@@ -58,7 +58,8 @@ bool reclaim_durable(struct partition *p, uint64_t now_ms)
 static bool is_free(const struct partition *p, const struct segment *s)
 {
     return s->kind == SEGMENT_JOURNAL && !s->spare && s->live_messages == 0 &&
-           s->generation < p->durable.next.generation && s->generation < p->at.next.generation;
+           s->generation < p->durable.next.generation &&
+           s->generation < p->durable.checkpoint_floor;
 }
 
 static void give_free(struct partition *p)
@@ -319,7 +320,7 @@ static void purge_range(struct partition *p, enum index_key kind, uint64_t id)
     cursor_close(&c);
 }
 
-static void purge_message(struct partition *p, uint64_t id)
+void purge_message(struct partition *p, uint64_t id)
 {
     struct message *m = message_load(p->index, id);
     if (m) {

@@ -99,6 +99,18 @@ static void salvage(struct scan *scan, uint32_t number, uint32_t generation, uin
     heap_drop(copy);
 }
 
+static void go_to(struct partition *p, const struct group_header *h)
+{
+    struct segment *s = pool_segment(&p->pool, h->place.segment);
+    s->generation = h->place.generation;
+    if (s->generation > p->pool.generation)
+        p->pool.generation = s->generation;
+    uint32_t partition = p->at.next.partition;
+    p->at.next = h->place;
+    p->at.next.partition = partition;
+    p->at.next.stamp = p->stamp;
+}
+
 static void repair(struct scan *scan, const struct group_header *proof)
 {
     struct partition *p = scan->p;
@@ -107,13 +119,7 @@ static void repair(struct scan *scan, const struct group_header *proof)
     salvage(scan, at->segment, at->generation, at->offset, here ? proof->place.offset : UINT64_MAX);
     if (!here && proof->place.offset)
         salvage(scan, proof->place.segment, proof->place.generation, 0, proof->place.offset);
-    struct segment *s = pool_segment(&p->pool, proof->place.segment);
-    s->generation = proof->place.generation;
-    p->pool.generation = s->generation > p->pool.generation ? s->generation : p->pool.generation;
-    uint32_t partition = at->partition;
-    p->at.next = proof->place;
-    p->at.next.partition = partition;
-    p->at.next.stamp = p->stamp;
+    go_to(p, proof);
 }
 
 /* Does anything of our generation lie there? */
@@ -130,6 +136,17 @@ static bool has_traces(struct str bytes, const struct journal_place *place)
             return true;
     }
     return false;
+}
+
+/* Segments between were used again since: only when everything is read is that no damage. */
+static bool is_gap(struct scan *scan, const struct group_header *proof)
+{
+    const struct partition *p = scan->p;
+    const struct journal_place *at = &p->at.next;
+    const struct segment *s = pool_segment(&p->pool, at->segment);
+    return p->rebuilding && p->proven_from && proof->place.offset == 0 &&
+           proof->place.segment != at->segment &&
+           !has_traces(scan_bytes(scan, s, at->offset, GROUP_BYTES_MAX), at);
 }
 
 /* The end of the journal. What a power cut left of an unsynced group must not be taken for anything
@@ -196,7 +213,10 @@ static bool follow(struct scan *scan, struct buffer *errors)
         struct group_header proof;
         if (!scan_proof(scan, &p->at.next, &proof))
             return batch(p, errors, true) && wipe_tail(scan, errors);
-        repair(scan, &proof);
+        if (is_gap(scan, &proof))
+            go_to(p, &proof);
+        else
+            repair(scan, &proof);
         if (!batch(p, errors, true))
             return false;
     }
@@ -223,6 +243,7 @@ static bool start_fresh(struct partition *p, struct buffer *errors)
         pool_give(&p->pool, s);
     if (!s && !pool_make(&p->pool, SEGMENT_JOURNAL, &error)) {
         buffer_printf(errors, "%s: the first segment can't be made (error %d)", p->path, -error);
+        p->lost = true;
         return false;
     }
     s = pool_take(&p->pool);
@@ -260,7 +281,8 @@ static bool load_counts(struct partition *p, struct buffer *errors)
     return result == INDEX_ABSENT;
 }
 
-/* The index is empty: the journal must reach back to its first group. */
+/* The index is empty: it was never on stable storage, or it is lost. Generations below this one can
+ * not have been used again: no checkpoint was complete. */
 static bool find_beginning(struct partition *p, struct buffer *errors)
 {
     struct scan scan;
@@ -270,11 +292,9 @@ static bool find_beginning(struct partition *p, struct buffer *errors)
     const struct segment *first = first_segment(p, 1);
     if (!first && !scan_proof(&scan, &none, &proof))
         return start_fresh(p, errors);
-    if (!first && proof.place.generation != 1) {
-        buffer_printf(errors,
-                      "%s: the index is empty but the journal does not reach back to its "
-                      "beginning; restore %s/index from a backup",
-                      p->path, p->path);
+    uint32_t generation = first ? 1 : proof.place.generation;
+    if (generation != 1 || p->pool.generation > CHECKPOINT_SEGMENTS) {
+        buffer_printf(errors, "%s: the index is empty and the journal is not", p->path);
         return false;
     }
     p->at.next.segment = first ? first->number : proof.place.segment;
@@ -283,14 +303,19 @@ static bool find_beginning(struct partition *p, struct buffer *errors)
     return true;
 }
 
+static void reset(struct partition *p)
+{
+    uint32_t partition = p->settings.node << ID_PARTITION_BITS | p->settings.number;
+    p->at = (struct position){0};
+    p->at.next = (struct journal_place){.sequence = 1, .partition = partition, .stamp = p->stamp};
+}
+
 /* Where to begin: what the index says, or the first group ever. */
 static bool find_position(struct partition *p, struct buffer *errors)
 {
     struct buffer value;
     buffer_init(&value, 4096);
-    uint32_t partition = p->settings.node << ID_PARTITION_BITS | p->settings.number;
-    p->at = (struct position){0};
-    p->at.next = (struct journal_place){.sequence = 1, .partition = partition, .stamp = p->stamp};
+    reset(p);
     enum index_result result = index_get(p->index, STR("P"), &value);
     bool good = result == INDEX_ABSENT ||
                 (result == INDEX_FOUND && position_decode(buffer_str(&value), &p->at));
@@ -306,6 +331,7 @@ static bool find_position(struct partition *p, struct buffer *errors)
     if (!s || s->kind != SEGMENT_JOURNAL) {
         buffer_printf(errors, "%s: segment journal-%06u is missing; restore it", p->path,
                       p->at.next.segment);
+        p->lost = true;
         return false;
     }
     /* the index knows better than a damaged first header */
@@ -331,22 +357,80 @@ bool replay_again(struct partition *p, struct buffer *errors)
     return good;
 }
 
-bool replay(struct partition *p, struct buffer *errors)
+void replay_prepare(struct partition *p)
 {
     struct scan scan;
     scan_init(&scan, p);
-    p->at.next.partition = p->settings.node << ID_PARTITION_BITS | p->settings.number;
+    reset(p);
     scan_segments(&scan);
-    if (!find_position(p, errors) || !grant_load(p, errors) || !follow(&scan, errors))
-        return false;
-    if (scan.unreadable_blocks) {
-        count_by(storage_damaged, scan.unreadable_blocks);
-        p->report.damaged_records += scan.unreadable_blocks;
-    }
+}
+
+static void give_unused(struct partition *p)
+{
     for (uint32_t i = 0; i < p->pool.end; i++) {
         struct segment *s = p->pool.segment[i];
         if (s && s->kind == SEGMENT_JOURNAL && s->generation == 0 && !s->spare)
             pool_give(&p->pool, s);
     }
+}
+
+static void forget_live(struct partition *p)
+{
+    for (uint32_t i = 0; i < p->pool.end; i++) {
+        struct segment *s = p->pool.segment[i];
+        if (!s)
+            continue;
+        s->live_messages = s->live_bytes = 0;
+        s->counted = s->kind == SEGMENT_JOURNAL;
+        for (uint32_t slot = 0; slot < s->slots; slot++)
+            if (s->slot[slot].use == SLOT_LIVE) {
+                s->slot[slot].use = SLOT_FREE;
+                s->slots_used--;
+            }
+    }
+}
+
+bool replay_all(struct partition *p, struct buffer *errors)
+{
+    struct scan scan;
+    scan_init(&scan, p);
+    reset(p);
+    p->durable = p->at;
+    forget_live(p);
+    struct group_header first;
+    struct journal_place none = {.segment = UINT32_MAX};
+    if (scan_proof(&scan, &none, &first)) {
+        /* damage before the first header that can be read belongs to it */
+        if (first.place.offset)
+            salvage(&scan, first.place.segment, first.place.generation, 0, first.place.offset);
+        go_to(p, &first);
+    } else if (!start_fresh(p, errors)) {
+        return false;
+    }
+    if (!follow(&scan, errors))
+        return false;
+    give_unused(p);
+    return true;
+}
+
+bool replay(struct partition *p, struct buffer *errors)
+{
+    struct scan scan;
+    scan_init(&scan, p);
+    replay_prepare(p);
+    if (!find_position(p, errors) || !grant_load(p, errors)) {
+        if (p->lost)
+            return false;
+        log_error("index_not_used", log_str("reason", buffer_str(errors)));
+        buffer_clear(errors);
+        return rebuild(p, errors);
+    }
+    if (!follow(&scan, errors))
+        return false;
+    if (scan.unreadable_blocks) {
+        count_by(storage_damaged, scan.unreadable_blocks);
+        p->report.damaged_records += scan.unreadable_blocks;
+    }
+    give_unused(p);
     return true;
 }

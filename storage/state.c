@@ -93,6 +93,8 @@ struct state *state_get(struct states *s, uint64_t id)
     switch (index_get(s->index, key_str(&key), &s->value)) {
     case INDEX_FOUND:
         n->is = read_state(s, n) ? STATE_KNOWN : STATE_UNREADABLE;
+        if (n->is == STATE_UNREADABLE)
+            index_suspect(s->index);
         break;
     case INDEX_ABSENT:
         n->is = STATE_ABSENT;

@@ -21,6 +21,7 @@ enum {                      /* flags of an 'S' value, frozen */
     STATE_LINES = 1 << 1,   /* there are 'R' keys */
     STATE_DECIDED = 1 << 2, /* there are 'C' keys */
     STATE_NOTED = 1 << 3,   /* there are 'N' keys */
+    STATE_PROVEN = 1 << 4,  /* rebuild.c: its states are complete in what was read */
 };
 
 /* Where a message lies: in its 'M' value. */

@@ -18,7 +18,7 @@ struct message *view_get(const struct partition *p, uint64_t id)
 struct view {
     const struct partition *p;
     enum view_order order;
-    bool finished, ended;
+    bool ended;
     struct key next; /* where the next batch starts */
     uint64_t id[BATCH];
     size_t at, count;
@@ -28,16 +28,12 @@ struct view *view_open(const struct partition *p, enum view_order order, uint64_
                        bool finished)
 {
     struct view *v = heap_take(sizeof *v);
-    *v = (struct view){.p = p, .order = order, .finished = finished};
-    v->next = order == VIEW_BY_ID ? key_64(KEY_STATES, start) : key_64_64(KEY_DUE, start, 0);
+    *v = (struct view){.p = p, .order = order};
+    if (order == VIEW_BY_ID)
+        v->next = key_64(finished ? KEY_STATES : KEY_LIVE, start);
+    else
+        v->next = key_64_64(KEY_DUE, start, 0);
     return v;
-}
-
-/* Is the message of this 'S' value wanted? */
-static bool is_wanted(const struct view *v, struct str value)
-{
-    struct state_value s;
-    return v->finished || !state_value_read(value, &s) || s.finished_ms == 0;
 }
 
 static void fill(struct view *v)
@@ -51,11 +47,10 @@ static void fill(struct view *v)
     while (c && v->count < BATCH && (result = cursor_next(c, &key, &value)) == INDEX_FOUND) {
         uint64_t id = load64(key.at + key.len - 8);
         if (v->order == VIEW_BY_ID)
-            v->next = key_64(KEY_STATES, id + 1);
+            v->next = key_64((enum index_key)kind, id + 1);
         else
             v->next = key_64_64(KEY_DUE, load64(key.at + 1), id + 1);
-        if (v->order == VIEW_BY_DUE || is_wanted(v, value))
-            v->id[v->count++] = id;
+        v->id[v->count++] = id;
     }
     cursor_close(&c);
     v->ended = result != INDEX_FOUND;

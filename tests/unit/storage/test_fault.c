@@ -6,7 +6,11 @@
 
 #include <errno.h>
 
-enum { DUE = 1000000, MAILS = 12, STEPS_MAX = 400 };
+enum {
+    DUE = 1000000,
+    MAILS = 12,
+    STEPS_MAX = 400
+};
 
 struct fault {
     enum file_op op;

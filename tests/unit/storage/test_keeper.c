@@ -4,7 +4,9 @@
 
 #include <poll.h>
 
-enum { DUE = 1000000 };
+enum {
+    DUE = 1000000
+};
 
 struct table {
     struct desk d;
@@ -44,8 +46,7 @@ static struct cell take(struct ring *r)
 static void ask(struct table *t, enum cell_kind kind, uint64_t id, uint64_t a, uint64_t b,
                 void *object)
 {
-    ring_put(t->ask,
-             &(struct cell){.kind = kind, .id = id, .a = a, .b = b, .object = object});
+    ring_put(t->ask, &(struct cell){.kind = kind, .id = id, .a = a, .b = b, .object = object});
     ring_flush(t->ask);
 }
 
@@ -215,7 +216,11 @@ static void test_flood(void)
 {
     struct table t;
     start(&t, "flood");
-    enum { FLOOD = 20000 };
+
+    enum {
+        FLOOD = 20000
+    };
+
     uint64_t last = 0;
     for (int i = 0; i < FLOOD; i++)
         ring_put(t.ask, &(struct cell){.kind = CELL_COMMIT,
@@ -247,11 +252,8 @@ static void test_flood(void)
 
 int main(void)
 {
-    const struct test tests[] = {{"order of answers", test_order},
-                                 {"refill and arm", test_refill},
-                                 {"grant", test_grant},
-                                 {"anchor", test_anchor},
-                                 {"flood", test_flood},
-                                 {0}};
+    const struct test tests[] = {
+        {"order of answers", test_order}, {"refill and arm", test_refill}, {"grant", test_grant},
+        {"anchor", test_anchor},          {"flood", test_flood},           {0}};
     return harness_run("keeper", tests);
 }

@@ -3,7 +3,12 @@
 #define DESK_ROOT "/dev/shm"
 #include "tests/unit/storage/desk.h"
 
-enum { DUE = 1000000, SURVIVORS = 40, ROUNDS = 1200, BYTES = 100 << 10 };
+enum {
+    DUE = 1000000,
+    SURVIVORS = 40,
+    ROUNDS = 1200,
+    BYTES = 100 << 10
+};
 
 static void churn(struct desk *d, uint64_t *kept, size_t *keeps, size_t rounds)
 {

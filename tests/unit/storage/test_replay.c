@@ -6,7 +6,11 @@
 
 #include "storage/journal.h"
 
-enum { DUE = 1000000, MAILS = 8, GROUPS_MAX = 64 };
+enum {
+    DUE = 1000000,
+    MAILS = 8,
+    GROUPS_MAX = 64
+};
 
 struct lay {
     uint64_t offset;
@@ -288,8 +292,9 @@ static void test_beginning(void)
     for (size_t i = 0; i < countof(id); i++)
         expect(desk_body_is_good(&e, id[i]), "mail %zu without identity", i);
     partition_stop(&e.p);
-    struct partition_settings s = {
-        .directory = e.path, .number = DESK_PARTITION + 1, .node = DESK_NODE};
+    struct partition_settings s = {.directory = e.path,
+                                   .number = DESK_PARTITION + 1,
+                                   .node = DESK_NODE};
     buffer_clear(&e.errors);
     expect(!partition_open(&s, &e.errors) && e.errors.len, "another partition's directory");
     desk_wipe(&e);
