@@ -1,6 +1,6 @@
 /* apply.c -- what a record means for the index. Replay takes every record through here; the keeper,
- * which has just checked what it wrote, uses the same steps for moves. Records are absolute, so that
- * applying one twice changes nothing. */
+ * which has just checked what it wrote, uses the same steps for moves. Records are absolute, so
+ * that applying one twice changes nothing. */
 #include "core/base/base.h"
 #include "core/base/counter.h"
 #include "core/base/id.h"
@@ -48,7 +48,8 @@ void apply_damage(struct partition *p, uint64_t id, const char *what)
     }
 }
 
-/* A rebuilt index keeps only what is known to live: what came, or was carried, since the checkpoint. */
+/* A rebuilt index keeps only what is known to live: what came, or was carried, since the
+ * checkpoint. */
 static void prove(const struct partition *p, const struct group_header *h, struct state *s)
 {
     if (p->rebuilding && h->place.sequence >= p->proven_from)
@@ -82,8 +83,6 @@ static void apply_accept(struct partition *p, const struct group_header *h, cons
         s->body_bytes = m->body_bytes;
     } else if (s->is == STATE_ABSENT) {
         s = state_accept(&p->states, m, a.message, &place);
-        s->sender = arena_copy(&p->states.arena, m->sender);
-        s->token = arena_copy(&p->states.arena, m->token);
         uint32_t recipient;
         struct str line;
         while (accept_line(&a.lines, &recipient, &line))
@@ -244,7 +243,8 @@ void apply_record(struct partition *p, const struct group_header *h, const struc
     }
     if (good)
         return;
-    /* intact, but not understood: written by something newer, or a bug; nothing may be sent on it */
+    /* intact, but not understood: written by something newer, or a bug; nothing may be sent on it
+     * */
     count(storage_damaged);
     p->report.damaged_records++;
     if (r->id)

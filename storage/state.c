@@ -2,7 +2,8 @@
  *
  *   'M'  version:1 segment:4 generation:4 offset:8 body_offset:8 bytes:4 body_bytes:8
  *        checksum:4 of the rest, the message (core/mail/envelope.c)
- *   'S'  version:1 flags:4 segment:4 generation:4 bytes:4 finished_ms:8 checksum:4 of the rest, states
+ *   'S'  version:1 flags:4 segment:4 generation:4 bytes:4 finished_ms:8 checksum:4 of the rest,
+ *   states
  *
  * The checksums are our own because a value is kept in memory tables and caches, where the library
  * does not check it. */
@@ -124,8 +125,10 @@ struct state *state_accept(struct states *s, const struct message *m, struct str
     n->generation = place->generation;
     n->bytes = place->bytes;
     n->message = encoded;
-    n->sender = m->sender;
-    n->token = m->token;
+    /* copies: the unit's owner has its answer, and may be done with it, before the index has this */
+    n->sender = arena_copy(&s->arena, m->sender);
+    n->token = arena_copy(&s->arena, m->token);
+    must(n->sender.at && n->token.at);
     n->body_bytes = m->body_bytes;
     if (!m->body_inline) {
         n->extents = m->extent_count;

@@ -1,9 +1,9 @@
-/* state.h -- the states of messages that the current group touches: read from the index, changed, and
- * written back. Moves see the earlier units of their group through it.
+/* state.h -- the states of messages that the current group touches: read from the index, changed,
+ * and written back. Moves see the earlier units of their group through it.
  *
  * Thread   the keeper.
- * Memory   everything dies with states_clear(), once the index has the group. Strings given to
- *          state_accept() are borrowed until then.
+ * Memory   everything dies with states_clear(), once the index has the group. `encoded` given to
+ *          state_accept() is borrowed until then; of the message nothing is.
  */
 #ifndef STORAGE_STATE_H
 #define STORAGE_STATE_H
