@@ -46,6 +46,7 @@ static int zone_minutes(const struct organisation *o)
 static struct message *address_to_sender(struct shard *s, const struct message *about, uint64_t id,
                                          enum message_kind kind, const struct names *n)
 {
+    struct buffer subject;
     struct message *m = message_make(MESSAGE_BYTES_MAX);
     if (!m)
         return NULL;
@@ -57,7 +58,11 @@ static struct message *address_to_sender(struct shard *s, const struct message *
     m->accepted_boot_ms = clock_boot_ms();
     m->boot = s->boot;
     m->organisation = arena_copy(&m->arena, about->organisation);
-    m->subject = arena_copy(&m->arena, about->subject);
+    buffer_init(&subject, LIMIT_SUBJECT_BYTES + 64);
+    buffer_puts(&subject, kind == MESSAGE_DSN ? "[配送不能] " : "[配送保留] ");
+    buffer_put(&subject, about->subject);
+    m->subject = arena_copy(&m->arena, buffer_str(&subject));
+    buffer_drop(&subject);
     m->message_id = arena_copy(&m->arena, buffer_str(&n->message_id));
     m->sender = m->user = m->client = m->envid = m->token = m->prefix = STR("");
     m->recipients = arena_take(&m->arena, sizeof *m->recipients);
