@@ -233,8 +233,8 @@ class Gateway:
             rows = [{k: v.strip('"') for k, v in LOG_FIELD.findall(line)} for line in f]
         return [row for row in rows if event in (None, row.get("event"))]
 
-    def print_tail(self, lines=30):
-        for name in ("sandbox.err", "sekimori.log"):
+    def print_tail(self):
+        for name, lines in (("sandbox.err", 150), ("sekimori.log", 30)):
             path = os.path.join(self.dir, name)
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as f:
