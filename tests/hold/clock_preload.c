@@ -1,9 +1,10 @@
 /* clock_preload.c -- a wall clock that a test can move under an unmodified program (LD_PRELOAD).
  *
  * SEKIMORI_TEST_CLOCK names a file of two 64-bit integers in host order: milliseconds to add to
- * CLOCK_REALTIME, and milliseconds to add to CLOCK_BOOTTIME. It is mapped, so a test moves the clock by
- * writing the file, at once and without a signal. SEKIMORI_TEST_BOOT_ID names a file that is opened in
- * place of the kernel's boot id: with a new one the program takes the machine for started again. */
+ * CLOCK_REALTIME, and milliseconds to add to CLOCK_BOOTTIME. It is mapped, so a test moves the
+ * clock by writing the file, at once and without a signal. SEKIMORI_TEST_BOOT_ID names a file that
+ * is opened in place of the kernel's boot id: with a new one the program takes the machine for
+ * started again. */
 
 #include <dlfcn.h>
 #include <fcntl.h>
