@@ -2,7 +2,7 @@
 import random
 
 from disk import HELD, Bench, One, Trial
-from gate import wait_until
+from gate import NotStarted, wait_until
 
 # What fails, and what may become of the partition. "final": it accepts nothing more and says so.
 # "either": it may also go on, if it can without having answered for what failed.
@@ -18,7 +18,7 @@ FAULTS = [
     ("create ENOSPC {n} 2 partition-0/", "either"),
     ("fsyncdir EIO {n} 1 partition-0", "either"),
     ("fallocate ENOSPC {n} 2 partition-0/", "either"),
-    ("write ENOSPC {n} 2 partition-0/index/", "either"),
+    ("write ENOSPC {n} 2 .sst", "either"),
     ("fsync EIO {n} 1 partition-0/index/", "either"),
     ("create EMFILE {n} 1 partition-0/index/", "either"),
 ]
@@ -36,16 +36,18 @@ def fault_once(bench, fault, verdict, ending, seed):
     """A word on what happened."""
     trial = Trial(bench, random.Random(seed))
     gate = bench.gate
-    what = f"fail {fault.format(n=1 + seed % 4)}"
+    what = f"fail {fault.format(n=1 + seed % (2 if 'index' in fault else 4))}"
     with bench.disk() as disk:
         gate.start()
         client = One(trial)
         assert client.send(300000)[0] == 250 and client.send(1000)[0] == 250, "no good start"
         disk.say(what)
         answers, after = [], 0
+        # the index is written when there is much journal that it does not cover
+        sizes = [250000] * 3 if "index" in fault else [1000, 1000000, 250000]
         for n in range(60):
             hit_before = disk.counts()["failed"]
-            answers.append(client.send([1000, 1000000, 250000][n % 3]))
+            answers.append(client.send(sizes[n % 3]))
             code = answers[-1][0]
             assert code == 250 or code in REFUSALS, f"answered {answers[-1]}"
             if verdict == "final" and hit_before:
@@ -108,6 +110,22 @@ def fsync_once(build, seed, top):
                 except Exception as error:
                     raise AssertionError(f"{fault}, then {ending}: {error}") from error
     return f"{len(words)} times {set(words)}, {bench.counts}"
+
+
+def index_full(build, seed, top):
+    """No room for any file of the index, at the start and while it runs. The daemon refuses to start, or
+    mail; it does not die, for then the other partitions die with it."""
+    with Bench(build, top) as bench:
+        for rule in ("write ENOSPC 1 forever /index/", "write EROFS 1 forever"):
+            with bench.disk() as disk:
+                disk.say("fail " + rule)
+                try:
+                    bench.gate.start()
+                    bench.gate.stop()
+                except NotStarted as no:
+                    assert no.status == 69, f"{rule}: {no}"
+                disk.say("fail clear")
+        return fault_once(bench, "write ENOSPC 1 forever /index/", "either", "drop", seed)
 
 
 def full(build, seed, top):
