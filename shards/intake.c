@@ -121,6 +121,8 @@ static enum reply may_start_data(struct intake *i)
 static void deposit_ready(void *owner)
 {
     struct intake *i = owner;
+    if (i->closing)
+        return;
     if (i->wait == WAIT_FINISH) {
         acceptance_begin(i);
         return;
@@ -288,8 +290,10 @@ static void go_on(struct intake *i)
 void intake_settle(struct intake *i, enum reply reply, struct str text)
 {
     struct buffer out;
-    buffer_init(&out, REPLY_BYTES_MAX);
     end_mail(i);
+    if (i->closing) /* hung up meanwhile: the answer is lost, the mail is not */
+        return;
+    buffer_init(&out, REPLY_BYTES_MAX);
     smtp_server_settle(&i->session, reply, text, &out);
     send_out(i, &out);
     go_on(i);
@@ -298,6 +302,8 @@ void intake_settle(struct intake *i, enum reply reply, struct str text)
 void intake_settle_login(struct intake *i, enum reply reply)
 {
     struct buffer out;
+    if (i->closing)
+        return;
     buffer_init(&out, REPLY_BYTES_MAX);
     smtp_server_settle_auth(&i->session, reply, &out);
     send_out(i, &out);
@@ -334,6 +340,7 @@ static void on_lost(struct connection *c, int error)
 {
     struct intake *i = of(c);
     (void)error;
+    i->closing = true;
     lapse_stop(&i->deadline.entry);
     connection_close(c);
 }

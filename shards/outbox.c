@@ -6,7 +6,7 @@
 
 enum {
     FETCHES_PER_TURN = 64,
-    MAILS_IN_WORK_MAX = 2000, /* in memory at once, about 2 KiB each without bodies */
+    MAILS_IN_WORK_MAX = 10000, /* in memory at once, about 2 KiB each without bodies */
 };
 
 static struct str id_key(const uint64_t *id)

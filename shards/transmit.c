@@ -107,6 +107,8 @@ static void give_up(struct transmit *t, struct str why)
     route_connection_gone(d, t->reached, t->exchanger, why);
 }
 
+static void quit(struct transmit *t);
+
 static void passed(struct deadline *deadline)
 {
     struct transmit *t = owner_of(deadline, struct transmit, deadline);
@@ -123,6 +125,11 @@ static void passed(struct deadline *deadline)
         [PHASE_QUIT] = "no reply to QUIT in time",
         [PHASE_OVER] = "over",
     };
+    if (t->client.phase == PHASE_IDLE && !t->connecting) {
+        list_remove(&t->idle);
+        quit(t);
+        return;
+    }
     give_up(t, str_c(t->connecting ? "no connection in time" : doing[t->client.phase]));
 }
 
