@@ -134,6 +134,17 @@ static void read_header(void *owner)
     }
 }
 
+/* For the ledger: the same mail must have the same digest at each of its attempts. */
+static void add_note(struct conclusion *c, const struct outcome *o)
+{
+    struct buffer text;
+    buffer_init(&text, LIMIT_REPLY_LINE_BYTES * 2);
+    buffer_printf(&text, "sent recipient=%u sha256=%.*s reply=%.*s", o->recipient,
+                  STR_ARG(o->digest), STR_ARG(o->why));
+    unit_add_note(c->unit, c->mail->id, buffer_str(&text));
+    buffer_drop(&text);
+}
+
 static bool add_move(struct conclusion *c, struct outcome *o)
 {
     struct shard *s = c->mail->shard;
@@ -159,6 +170,8 @@ static bool add_move(struct conclusion *c, struct outcome *o)
         .count_attempt = true,
         .last = o->why,
     };
+    if (o->digest.len)
+        add_note(c, o);
     if (o->verdict == VERDICT_RETRY)
         move->due_ms = now_ms + retry_interval_ms(settings, r->attempts + 1, random_u64());
     return true;

@@ -39,6 +39,7 @@ struct outcome {
     bool exposed;      /* content may have reached the server */
     struct str why;    /* one printable line: reply or reason; borrowed */
     struct str status; /* enhanced status code "5.1.1"; may be empty */
+    struct str digest; /* SHA-256 of the content that was sent, in hex; may be empty */
 };
 
 /* Write outcomes down: MOVEs, and for what bounced a DSN in the same unit. Borrowed strings are

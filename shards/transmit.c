@@ -4,6 +4,7 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/io/connection.h"
+#include "crypto/digest.h"
 #include "shards/content.h"
 #include "shards/trial.h"
 
@@ -24,6 +25,7 @@ struct transmit {
     struct deadline deadline;
     struct trial *trial;
     struct content *content;
+    struct digest *digest; /* of the content as it leaves, dots not stuffed */
     uint32_t exchanger, mails;
     bool connecting, reached, envelope_known, sending, plain;
     const char *why; /* closed by us: the reason */
@@ -165,6 +167,7 @@ static void pump_content(struct transmit *t)
         if (status == CONTENT_WAIT)
             break;
         if (status == CONTENT_PIECE) {
+            digest_feed(t->digest, piece);
             good = smtp_client_content(&t->client, piece, &out);
             continue;
         }
@@ -291,11 +294,14 @@ static void ready(struct transmit *t)
     transmit_offer(t);
 }
 
+/* The whole content is out, and this is what the hop says of it. */
 static void done(struct transmit *t)
 {
     struct trial *trial = t->trial;
+    uint8_t digest[DIGEST_BYTES];
+    digest_finish(t->digest, digest);
     trial_over(t);
-    trial_answered_dot(trial, &t->client.reply);
+    trial_answered_dot(trial, &t->client.reply, str_c(digest_text(digest).at));
     transmit_offer(t);
 }
 
@@ -306,7 +312,7 @@ static void failed(struct transmit *t)
     buffer_init(&why, LIMIT_REPLY_LINE_BYTES * 2);
     if (trial && t->client.reply.code >= 400) { /* it answered before the end, and means all */
         trial_over(t);
-        trial_answered_dot(trial, &t->client.reply);
+        trial_answered_dot(trial, &t->client.reply, STR(""));
     }
     if (t->client.reply.code)
         reply_seen_write(&t->client.reply, &why);
@@ -343,6 +349,7 @@ static void act(struct transmit *t, enum smtp_client_event event)
         return;
     case SMTP_CLIENT_CONTENT:
         trial_mark_exposed(t->trial);
+        digest_start(t->digest);
         t->sending = true;
         pump_content(t);
         return;
@@ -441,6 +448,7 @@ static void on_lost(struct connection *c, int error)
 static void on_gone(struct connection *c)
 {
     struct transmit *t = of(c);
+    digest_drop(&t->digest);
     slab_give(&t->shard->transmits, t);
 }
 
@@ -468,10 +476,12 @@ bool transmit_dial(struct destination *d, uint32_t exchanger)
     d->plain_next = false;
     list_init(&t->idle);
     t->deadline.passed = passed;
+    t->digest = digest_make();
     smtp_client_init(&t->client, &s->client_settings[t->plain ? 1 : 0]);
     const struct exchanger *e = &d->exchangers[exchanger];
     if (!connection_dial(&t->connection, s->loop, &calls, (const struct sockaddr *)&e->address,
                          e->address_len, NULL, OUT_BYTES_MAX * 4)) {
+        digest_drop(&t->digest);
         slab_give(&s->transmits, t);
         return false;
     }

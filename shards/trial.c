@@ -24,7 +24,7 @@ struct trial {
     struct buffer *texts; /* of the outcomes; by their number */
     bool answered, exposed;
     enum trial_end end;
-    struct buffer why;
+    struct buffer why, digest;
 };
 
 static void finish(struct trial *t);
@@ -86,6 +86,7 @@ struct trial *trial_make(struct delivery *delivery, struct transmit *transmit)
     t->outcomes = heap_take(count * sizeof *t->outcomes);
     t->texts = heap_take(count * sizeof *t->texts);
     buffer_init(&t->why, LIMIT_REPLY_LINE_BYTES * 2);
+    buffer_init(&t->digest, LIMIT_REPLY_LINE_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         t->addresses[i] = m->recipients[delivery->recipient[i]].address;
         t->who[i] = i;
@@ -106,6 +107,7 @@ static void free_trial(struct trial *t)
     for (uint32_t i = 0; i < t->delivery->count; i++)
         buffer_drop(&t->texts[i]);
     buffer_drop(&t->why);
+    buffer_drop(&t->digest);
     heap_drop(t->texts);
     heap_drop(t->outcomes);
     heap_drop(t->granted);
@@ -167,6 +169,7 @@ static void add(struct trial *t, uint32_t who, enum verdict verdict, const struc
         .verdict = verdict,
         .attempted = true,
         .exposed = t->exposed,
+        .digest = buffer_str(&t->digest),
         .why = str_head(buffer_str(text), status_at),
         .status = str_skip(buffer_str(text), status_at),
     };
@@ -238,8 +241,10 @@ void trial_conclude(struct trial *t)
     end(t, END_KNOWN);
 }
 
-void trial_answered_dot(struct trial *t, const struct reply_seen *reply)
+void trial_answered_dot(struct trial *t, const struct reply_seen *reply, struct str digest)
 {
+    buffer_clear(&t->digest);
+    buffer_put(&t->digest, digest);
     add_rest(t, verdict_of(reply, false), reply, STR(""));
     end(t, END_KNOWN);
 }

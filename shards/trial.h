@@ -35,7 +35,8 @@ void trial_mark_exposed(struct trial *t); /* content goes out from now on */
 
 /* Ends; each frees the trial. */
 void trial_conclude(struct trial *t);
-void trial_answered_dot(struct trial *t, const struct reply_seen *reply);
+/* `digest`: SHA-256 of the content that was sent, in hex; empty where it was not sent whole. */
+void trial_answered_dot(struct trial *t, const struct reply_seen *reply, struct str digest);
 void trial_refused_data(struct trial *t, const struct reply_seen *reply);
 void trial_lost(struct trial *t, bool exposed, struct str why);
 void trial_unsendable(struct trial *t, bool damaged);
