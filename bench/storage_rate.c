@@ -1,6 +1,6 @@
-/* storage_rate.c -- how many mails of 4 KiB a partition makes durable in a second, by cells, as a worker
- * asks it: storage_rate [DIRECTORY [SECONDS [BODY_BYTES]]]. Prints one line for each number of mails
- * in flight, and a hash of what is found afterwards. */
+/* storage_rate.c -- how many mails of 4 KiB a partition makes durable in a second, by cells, as a
+ * worker asks it: storage_rate [DIRECTORY [SECONDS [BODY_BYTES]]]. Prints one line for each number
+ * of mails in flight, and a hash of what is found afterwards. */
 #include "core/base/clock.h"
 #include "core/base/heap.h"
 #include "core/base/histogram.h"
@@ -136,6 +136,7 @@ int main(int argc, char **argv)
     b.ask = ring_make(partition_port(b.p));
     b.answer = ring_make(&b.port);
     partition_start(b.p, &b.ask, &b.answer, 1, NULL);
+    (void)sleep((unsigned)seconds); /* spare segments get their zeros */
     static const uint64_t flights[] = {1, 64, 256};
     for (size_t i = 0; i < sizeof flights / sizeof *flights; i++)
         run(&b, flights[i], seconds);

@@ -1,5 +1,6 @@
 /* check.c -- may this unit happen? One place decides it: the table of core/mail/stage.def, what the
- * asker expects, and the states in force with the earlier units of the same group laid over them. */
+ * asker expects, and the states in force with the earlier units of the same group laid over them.
+ * */
 #include "core/base/base.h"
 #include "core/base/heap.h"
 #include "core/base/id.h"

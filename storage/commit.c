@@ -225,8 +225,8 @@ static bool sync_bodies(struct partition *p, const struct unit *u)
     return true;
 }
 
-/* Put the records of a checked unit into the group, in a new segment when this one is used up. False:
- * they do not fit behind the units that are in the group already. */
+/* Put the records of a checked unit into the group, in a new segment when this one is used up.
+ * False: they do not fit behind the units that are in the group already. */
 static bool put_checked(struct partition *p, struct unit *u)
 {
     struct group_mark mark = group_mark(&p->group);
@@ -308,6 +308,7 @@ static void put_own(struct partition *p)
         if (group_add(&p->group, RECORD_RESERVE, 0, str_from(payload, 8), STR(""), &offset))
             p->at.serial_reserved = reserved, p->group_matters = true;
     }
+    checkpoint_ride(p);
 }
 
 size_t commit_group(struct partition *p, size_t count)

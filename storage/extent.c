@@ -1,5 +1,5 @@
-/* extent.c -- a large body in blocks. A block lies at a multiple of LIMIT_STAGING_BYTES in its extent
- * and is padded with zeros to a multiple of LIMIT_BLOCK_BYTES. Its header, big-endian:
+/* extent.c -- a large body in blocks. A block lies at a multiple of LIMIT_STAGING_BYTES in its
+ * extent and is padded with zeros to a multiple of LIMIT_BLOCK_BYTES. Its header, big-endian:
  *
  *      0 magic       4   "SKMB"
  *      4 version     2   1

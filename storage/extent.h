@@ -1,5 +1,5 @@
-/* extent.h -- how a body lies in files, and how to write and read it from any event loop: these do no
- * I/O themselves, they say what to read or write where and check what came back.
+/* extent.h -- how a body lies in files, and how to write and read it from any event loop: these do
+ * no I/O themselves, they say what to read or write where and check what came back.
  *
  * An inline body is one BODY record in the journal (storage/journal.h). A large body is a row of
  * blocks of LIMIT_STAGING_BYTES in the extents of a grant; each block opens with a header of 64
@@ -7,8 +7,8 @@
  * of header and payload.
  *
  * Thread   one owner each.
- * Memory   buffers are the caller's: LIMIT_STAGING_BYTES (+ LIMIT_BLOCK_BYTES for reads), aligned to
- *          LIMIT_BLOCK_BYTES.
+ * Memory   buffers are the caller's: LIMIT_STAGING_BYTES (+ LIMIT_BLOCK_BYTES for reads), aligned
+ *          to LIMIT_BLOCK_BYTES.
  * Errors   BODY_DAMAGED: a checksum, id or generation is not what it should be: never send it.
  */
 #ifndef STORAGE_EXTENT_H
@@ -19,8 +19,9 @@
 enum { BODY_BLOCK_HEADER_BYTES = 64, BODY_BLOCK_PAYLOAD = LIMIT_STAGING_BYTES - 64,
        BODY_READ_BYTES = LIMIT_INLINE_BYTES + 3 * LIMIT_BLOCK_BYTES };
 
-/* Make a block in place: payload lies at buffer + BODY_BLOCK_HEADER_BYTES, `payload` bytes long; the
- * header is filled and the rest up to the next LIMIT_BLOCK_BYTES zeroed. Returns the bytes to write. */
+/* Make a block in place: payload lies at buffer + BODY_BLOCK_HEADER_BYTES, `payload` bytes long;
+ * the header is filled and the rest up to the next LIMIT_BLOCK_BYTES zeroed. Returns the bytes to
+ * write. */
 size_t body_block_finish(char *buffer, size_t payload, uint64_t id, uint32_t generation,
                          uint32_t number);
 

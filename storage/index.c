@@ -1,5 +1,5 @@
-/* index.c -- what the index looks like. Format 1. Frozen: add kinds of keys, never change one. Integers
- * are big-endian, so that byte order is numeric order; every key starts with its letter.
+/* index.c -- what the index looks like. Format 1. Frozen: add kinds of keys, never change one.
+ * Integers are big-endian, so that byte order is numeric order; every key starts with its letter.
  *
  *   'M' id:8               -> where it lies, and the message     state.c
  *   'S' id:8               -> states and accounting              state.c
@@ -69,7 +69,9 @@ static void make_options(struct index *ix)
     rocksdb_block_based_options_set_block_size(table, BLOCK_BYTES);
     rocksdb_block_based_options_set_filter_policy(table,
                                                   rocksdb_filterpolicy_create_bloom(BLOOM_BITS));
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    /* filters and indexes stay in memory: about ten bytes a message. In the cache they would throw
+     * each other out, since one filter is larger than a shard of it. */
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 0);
     rocksdb_block_based_options_set_format_version(table, 5);
     ix->options = rocksdb_options_create();
     rocksdb_options_set_block_based_table_factory(ix->options, table);
@@ -117,6 +119,11 @@ static rocksdb_t *open_quietly(struct index *ix, struct buffer *error)
         return NULL;
     }
     return db;
+}
+
+void index_thread_start(void)
+{
+    rocksdb_set_perf_level(rocksdb_disable);
 }
 
 struct index *index_make(const char *path)
@@ -326,6 +333,12 @@ enum index_result cursor_next(struct cursor *c, struct str *key, struct str *val
     key->at = rocksdb_iter_key(c->iterator, &key->len);
     value->at = rocksdb_iter_value(c->iterator, &value->len);
     return INDEX_FOUND;
+}
+
+void cursor_seek(struct cursor *c, struct str key)
+{
+    rocksdb_iter_seek(c->iterator, key.at, key.len);
+    c->moved = false;
 }
 
 void cursor_close(struct cursor **c_p)

@@ -1,8 +1,8 @@
-/* index.h -- the only door to RocksDB: ordered keys behind the journal. The keys are specified at the
- * top of index.c and frozen by number.
+/* index.h -- the only door to RocksDB: ordered keys behind the journal. The keys are specified at
+ * the top of index.c and frozen by number.
  *
- * Thread   index_get(), cursors: any. Writing, flushing, reopening: the keeper. Reopening waits until
- *          no get and no cursor is under way: keep cursors short.
+ * Thread   index_get(), cursors: any. Writing, flushing, reopening: the keeper. Reopening waits
+ *          until no get and no cursor is under way: keep cursors short.
  * Memory   values are copied into the caller's buffer; a cursor's key and value are good until the
  *          next step.
  * Promise  nothing is durable before index_flush(); what is durable is always a prefix of what was
@@ -95,6 +95,9 @@ enum index_result {
     INDEX_BROKEN
 };
 
+/* Once in each thread that asks much: no profiling of the library's in it. */
+void index_thread_start(void);
+
 /* The index below `path`, shut. */
 struct index *index_make(const char *path);
 void index_close(struct index **ix);
@@ -105,7 +108,8 @@ NODISCARD bool index_open(struct index *ix, struct buffer *error); /* made when 
 void index_place(struct index *ix, const char *path);              /* while shut */
 void index_destroy(struct index *ix);                              /* its files; while shut */
 
-/* Did a read find damage since it was opened? Readers that find it by their own checksums say so. */
+/* Did a read find damage since it was opened? Readers that find it by their own checksums say so.
+ * */
 bool index_is_suspect(const struct index *ix);
 void index_suspect(struct index *ix);
 
@@ -129,6 +133,7 @@ struct cursor;
 /* Keys in [from, until), ascending. NULL when the index is shut. */
 NODISCARD struct cursor *cursor_open(struct index *ix, struct str from, struct str until);
 NODISCARD enum index_result cursor_next(struct cursor *c, struct str *key, struct str *value);
+void cursor_seek(struct cursor *c, struct str key); /* the next one is at or behind `key` */
 void cursor_close(struct cursor **c);
 
 #endif

@@ -107,6 +107,7 @@ struct partition {
     struct asked *asked;
     size_t asked_count, asked_room;
     bool *blocked; /* by ring, within a turn */
+    bool busy;     /* this turn wrote a group */
 
     bool horizon_known;
     uint64_t horizon_ms; /* what is due below it is ARMed by us */
@@ -215,6 +216,8 @@ bool reclaim_durable(struct partition *p, uint64_t now_ms); /* how far did flush
 
 /* checkpoint.c: one bounded step; true: there is more to do at once. */
 bool checkpoint_turn(struct partition *p);
+void checkpoint_put(struct partition *p, size_t bytes); /* into the open group */
+void checkpoint_ride(struct partition *p);              /* a little, when others write */
 
 /* rebuild.c: a new index from the whole journal; the old one is moved aside. */
 NODISCARD bool rebuild(struct partition *p, struct buffer *errors);

@@ -1,11 +1,11 @@
 /* journal.c -- what a journal looks like. Format 1. Frozen: add record types, never change one.
  *
- * A journal is a set of files of equal size, `journal-NNNNNN` (six decimal digits: the number of the
- * segment). A segment is used from its start to its end, then another is taken; a segment whose
+ * A journal is a set of files of equal size, `journal-NNNNNN` (six decimal digits: the number of
+ * the segment). A segment is used from its start to its end, then another is taken; a segment whose
  * content is not needed any more is taken again, under a new generation. Generations rise by one
  * with each segment that is taken, over the whole journal, so that they order the segments in use.
- * Files are written with zeros before use; blocks that were never used again hold zeros or groups of
- * an older generation.
+ * Files are written with zeros before use; blocks that were never used again hold zeros or groups
+ * of an older generation.
  *
  * Integers are big-endian. A group starts at a multiple of 4096 and is padded with zeros to one:
  *
@@ -33,8 +33,8 @@
  *      4 generation   4   as in the group
  *      8 id           8   message; 0: none
  *     16 length       4   of the payload
- *     20 stamp        8   random, of the partition (file `identity`); never leaves the disk, so that no
- *                         mail can contain what looks like a record of this journal
+ *     20 stamp        8   random, of the partition (file `identity`); never leaves the disk,
+ *                         so that no mail can contain what looks like a record of this journal
  *     28 checksum     4   CRC-32C of bytes 0 to 27 and the payload
  *     32 payload
  *
@@ -55,14 +55,14 @@
  *   CHECKPOINT  kind:1 (0: begin, 1: end) sequence of the group with its begin:8
  *   LINE        recipient:4 line as text
  *
- * Reading: from a known place (segment, offset, sequence, previous) the next group is at that offset,
- * or, when there is none, at offset 0 of the segment whose first group has that sequence. A group
- * counts iff its header is intact, names this place, sequence and previous, and all records are
- * intact. Since a group is written only after the one before it was synced, an intact header with a
- * higher sequence anywhere proves that everything below it was synced: what is broken there is damage
- * (named and counted, the intact records are used). Without such proof it is the torn end of the
- * journal: it is wiped with zeros before anything new is written. An empty group proves its
- * predecessor; the keeper writes one when nothing came for 20 ms. */
+ * Reading: from a known place (segment, offset, sequence, previous) the next group is at that
+ * offset, or, when there is none, at offset 0 of the segment whose first group has that sequence.
+ * A group counts iff its header is intact, names this place, sequence and previous, and all
+ * records are intact. Since a group is written only after the one before it was synced, an intact
+ * header with a higher sequence anywhere proves that everything below it was synced: what is
+ * broken there is damage (named and counted, the intact records are used). Without such proof it
+ * is the torn end of the journal: it is wiped with zeros before anything new is written. An empty
+ * group proves its predecessor; the keeper writes one when nothing came for 20 ms. */
 #include "storage/journal.h"
 
 #include "core/base/base.h"

@@ -106,8 +106,8 @@ enum record_status {
     RECORD_BROKEN
 };
 
-/* Take the record at the front of `in`, which lies at `*offset` in the file; both move on. Of `place`
- * generation and stamp count. Broken: nothing is taken. */
+/* Take the record at the front of `in`, which lies at `*offset` in the file; both move on. Of
+ * `place` generation and stamp count. Broken: nothing is taken. */
 NODISCARD enum record_status record_take(struct str *in, const struct journal_place *place,
                                          uint64_t *offset, struct record *out);
 

@@ -1,5 +1,6 @@
 /* keeper.c -- the thread of a partition. One turn: drain the rings, put what waits into one group,
- * write, sync, answer, let the index follow, answer the rest; then one bounded slice of each chore. */
+ * write, sync, answer, let the index follow, answer the rest; then one bounded slice of each
+ * chore. */
 #include "core/base/base.h"
 #include "core/base/counter.h"
 #include "core/base/heap.h"
@@ -51,8 +52,8 @@ static void answer_commit(struct partition *p, struct asked *a)
     answer(p, a, &c);
 }
 
-/* Answers of one ring come in the order of its questions: behind one that has to wait for the index,
- * the others wait too. */
+/* Answers of one ring come in the order of its questions: behind one that has to wait for the
+ * index, the others wait too. */
 static void answer_early(struct partition *p, size_t count)
 {
     memset(p->blocked, 0, p->rings * sizeof *p->blocked);
@@ -400,6 +401,7 @@ void keeper_finish(struct partition *p)
 void *keeper_main(void *partition)
 {
     struct partition *p = partition;
+    index_thread_start();
     if (p->coordinator) {
         ring_put(p->coordinator,
                  &(struct cell){.kind = CELL_READY, .from = p->settings.number, .a = p->failed});
@@ -409,6 +411,7 @@ void *keeper_main(void *partition)
         /* asked to stop before the last look at the rings: what came before it is answered */
         bool stop = atomic_load(&p->stop);
         drain(p);
+        p->busy = p->asked_count > 0;
         if (p->asked_count || (p->anchor_waits && !p->failed && !p->index_down))
             commit_turn(p);
         bool more = chores(p);

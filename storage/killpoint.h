@@ -1,7 +1,7 @@
 /* killpoint.h -- the program kills itself at a named point, so that crash tests can sweep over all.
  *
- * SEKIMORI_KILL_AT="after-sync:17" in the environment raises SIGKILL at the 17th pass of that point.
- * Without the variable a point costs one load.
+ * SEKIMORI_KILL_AT="after-sync:17" in the environment raises SIGKILL at the 17th pass of that
+ * point. Without the variable a point costs one load.
  *
  * Thread   any. killpoint_start() once, before threads.
  */

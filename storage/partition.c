@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* File `identity`, written once: "SKMI" version:4 node:4 number:4 stamp:8 checksum:4. When it is lost,
- * the stamp is taken from the journal. */
+/* File `identity`, written once: "SKMI" version:4 node:4 number:4 stamp:8 checksum:4. When it is
+ * lost, the stamp is taken from the journal. */
 enum {
     IDENTITY_BYTES = 28,
     IDENTITY_VERSION = 1,

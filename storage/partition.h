@@ -4,18 +4,19 @@
  * A partition is a directory with a journal (the truth), body segments, and a RocksDB index behind
  * it. One keeper thread owns it. Its number is part of every message id.
  *
- * Thread   partition_open(), partition_start(), partition_stop(): the thread that builds the program.
- *          Everything else by cells through the rings given to partition_start(): COMMIT, FETCH,
- *          GRANT, REVOKE, REFILL; answers come in the order of the questions of one ring.
+ * Thread   partition_open(), partition_start(), partition_stop(): the thread that builds the
+ *          program. Everything else by cells through the rings given to partition_start(): COMMIT,
+ *          FETCH, GRANT, REVOKE, REFILL; answers come in the order of the questions of one ring.
  *          partition_fd(), view_*: any thread.
- * Memory   units, messages and grants are handed over with their cell and handed back with the answer.
+ * Memory   units, messages and grants are handed over with their cell and handed back with the
+ *          answer.
  * Time     due times are adopted wall-clock ms. The keeper reads the boot clock for anchors only.
  * Promise  COMMIT_SYNCED means on stable storage: only then may a client hear "250". A lone unit is
  *          written at once; what waits together shares one write and one sync.
  * Errors   COMMIT_FULL is for now (452): the disk reserve or a limit is reached; moves, which need
- *          little, still work. COMMIT_REFUSED: a move that may not be skipped was not legal, nothing
- *          of the unit was written. COMMIT_FAILED: the first write or sync error is final for the
- *          partition (FAILED goes to the coordinator); nothing more is accepted.
+ *          little, still work. COMMIT_REFUSED: a move that may not be skipped was not legal,
+ *          nothing of the unit was written. COMMIT_FAILED: the first write or sync error is final
+ *          for the partition (FAILED goes to the coordinator); nothing more is accepted.
  */
 #ifndef STORAGE_PARTITION_H
 #define STORAGE_PARTITION_H
@@ -48,7 +49,7 @@ struct move {
 struct unit {
     struct arena arena;
     struct message **accept; /* new messages with their ids; each owns its own arena */
-    struct str *body;        /* inline body of each, or an empty str when it lies in extents; NULL .at */
+    struct str *body; /* inline body of each; NULL .at: it lies in extents */
     uint32_t accept_count;
     struct move *moves;
     uint32_t move_count;
@@ -144,7 +145,8 @@ struct partition_usage {
 };
 void partition_usage(const struct partition *p, struct partition_usage *out);
 
-/* --- view: read-only, any thread, sees every group that was answered --------------------------- */
+/* --- view: read-only, any thread, sees every group that was answered ---------------------------
+ * */
 
 /* A whole message with its states; NULL: unknown or purged. Caller owns it. */
 NODISCARD struct message *view_get(const struct partition *p, uint64_t id);

@@ -1,5 +1,5 @@
-/* position.c -- the value of key 'P': how far the index covers the journal. Version 1, frozen but for
- * fields added at the end.
+/* position.c -- the value of key 'P': how far the index covers the journal. Version 1, frozen but
+ * for fields added at the end.
  *
  *   version:1 segment:4 generation:4 offset:8 sequence:8 previous:4 serial_seen:8 serial_reserved:8
  *   due_low:8 finished_low:8 messages:8 open_recipients:8 checkpoint_floor:8

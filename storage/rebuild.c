@@ -1,5 +1,6 @@
-/* rebuild.c -- when the index is damaged: a new one from the journal. See checkpoint.c for why that is
- * possible. What is lost is history: finished messages whose records are gone, and old notes. */
+/* rebuild.c -- when the index is damaged: a new one from the journal. See checkpoint.c for why
+ * that is possible. What is lost is history: finished messages whose records are gone, and old
+ * notes. */
 #include "core/base/base.h"
 #include "core/base/log.h"
 #include "storage/file.h"

@@ -1,8 +1,10 @@
 /* reclaim.c -- the chores that keep disk use bounded: how far the index is on stable storage, spare
- * segments, survivors of old segments copied forward, history purged. Each call is one bounded step.
+ * segments, survivors of old segments copied forward, history purged. Each call is one bounded
+ * step.
  *
  * A journal segment can be used again when nothing live lies in it, the index on stable storage has
- * gone past it, and the last complete checkpoint began after it, so that the index could be made again. Survivors are copied when segments in use are more than twice what lives, plus four:
+ * gone past it, and the last complete checkpoint began after it, so that the index could be made
+ * again. Survivors are copied when segments in use are more than twice what lives, plus four:
  * earlier it would copy what is gone in a minute anyway. */
 #include "core/base/base.h"
 #include "core/base/heap.h"
@@ -88,16 +90,28 @@ static void drop_extra(struct partition *p)
     }
 }
 
-/* Zeros are written ahead of need, so that a group never waits for the file system to find blocks. */
+/* Zeros are written ahead of need, so that a group never waits for the file system to find blocks:
+ * in idle turns; in busy ones only when the spare would not be ready in time. */
+static struct segment *not_zeroed(const struct partition *p)
+{
+    struct segment *now = pool_segment(&p->pool, p->at.next.segment);
+    uint64_t left = now ? now->bytes - p->at.next.offset : 0;
+    if (now && !p->busy && now->written < u64_min(now->bytes, p->at.next.offset + ZERO_AHEAD_BYTES))
+        return now;
+    struct segment *best = NULL;
+    for (uint32_t i = 0; i < p->pool.end; i++) {
+        struct segment *s = p->pool.segment[i];
+        if (s && s->spare && s->written < s->bytes && (!best || s->written > best->written))
+            best = s;
+    }
+    bool hurry = best && best->bytes - best->written > left;
+    return !p->busy || hurry ? best : NULL;
+}
+
 static bool zero_ahead(struct partition *p)
 {
-    struct segment *s = pool_segment(&p->pool, p->at.next.segment);
-    bool ahead = s && s->written < s->bytes && s->written < p->at.next.offset + ZERO_AHEAD_BYTES;
-    for (uint32_t i = 0; !ahead && i < p->pool.end; i++) {
-        s = p->pool.segment[i];
-        ahead = s && s->spare && s->written < s->bytes;
-    }
-    if (!ahead)
+    struct segment *s = not_zeroed(p);
+    if (!s)
         return false;
     int error = pool_zero(&p->pool, s, ZERO_SLICE_BYTES);
     if (error && file_is_full(error)) {

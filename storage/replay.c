@@ -1,6 +1,7 @@
-/* replay.c -- from the position that the index covers to the end of the journal. The rules are at the
- * top of journal.c: follow the chain of groups; what breaks it is the torn end, unless an intact
- * group with a higher sequence proves that it was synced: then it is damage, and the rest goes on. */
+/* replay.c -- from the position that the index covers to the end of the journal. The rules are at
+ * the top of journal.c: follow the chain of groups; what breaks it is the torn end, unless an
+ * intact group with a higher sequence proves that it was synced: then it is damage, and the rest
+ * goes on. */
 #include "core/base/base.h"
 #include "core/base/counter.h"
 #include "core/base/heap.h"

@@ -36,8 +36,8 @@ enum scan_group {
 enum scan_group scan_group(struct scan *s, const struct journal_place *place,
                            struct group_header *h, struct str *raw);
 
-/* Somewhere behind `place`, or in another segment, an intact header with a higher sequence: the lowest
- * one. It proves that everything before it was synced. */
+/* Somewhere behind `place`, or in another segment, an intact header with a higher sequence: the
+ * lowest one. It proves that everything before it was synced. */
 NODISCARD bool scan_proof(struct scan *s, const struct journal_place *place,
                           struct group_header *proof);
 

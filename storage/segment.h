@@ -1,5 +1,5 @@
-/* segment.h -- the files of a partition: journal segments and body segments, their descriptors, what
- * lives in them, and which can be used next.
+/* segment.h -- the files of a partition: journal segments and body segments, their descriptors,
+ * what lives in them, and which can be used next.
  *
  * Thread   the keeper (the opener before). pool_fd(): any.
  * Promise  a descriptor handed out by pool_fd() stays open for at least a minute after its segment

@@ -71,8 +71,8 @@ static bool write_start(struct partition *p, struct buffer *errors)
     return false;
 }
 
-/* Every attempt that was under way: content may have reached a server. A real, committed move, before
- * anything is served. */
+/* Every attempt that was under way: content may have reached a server. A real, committed move,
+ * before anything is served. */
 static bool adopt_attempts(struct partition *p, struct buffer *errors)
 {
     uint64_t *ids = heap_take(ADOPTED_MAX * sizeof *ids);

@@ -83,12 +83,20 @@ static bool read_state(struct states *s, struct state *n)
     return true;
 }
 
-struct state *state_get(struct states *s, uint64_t id)
+struct state *states_find(const struct states *s, uint64_t id)
 {
     for (struct state *i = s->bucket[bucket_of(id)]; i; i = i->chain)
         if (i->id == id)
             return i;
-    struct state *n = insert(s, id);
+    return NULL;
+}
+
+struct state *state_get(struct states *s, uint64_t id)
+{
+    struct state *n = states_find(s, id);
+    if (n)
+        return n;
+    n = insert(s, id);
     buffer_clear(&s->value);
     struct key key = key_64(KEY_STATES, id);
     switch (index_get(s->index, key_str(&key), &s->value)) {
@@ -125,7 +133,8 @@ struct state *state_accept(struct states *s, const struct message *m, struct str
     n->generation = place->generation;
     n->bytes = place->bytes;
     n->message = encoded;
-    /* copies: the unit's owner has its answer, and may be done with it, before the index has this */
+    /* copies: the unit's owner has its answer, and may be done with it, before the index has this
+     * */
     n->sender = arena_copy(&s->arena, m->sender);
     n->token = arena_copy(&s->arena, m->token);
     must(n->sender.at && n->token.at);

@@ -50,6 +50,7 @@ struct state {
     struct recipient_state *recipient;
 
     /* as the index has it */
+    bool final; /* as it goes into the index */
     bool was_final, was_sending;
     uint64_t was_due_ms;
     uint32_t was_open;
@@ -78,6 +79,9 @@ void states_clear(struct states *s);
 
 /* The state of a message, absent ones included. */
 struct state *state_get(struct states *s, uint64_t id);
+
+/* The same if it was touched already; else NULL. */
+struct state *states_find(const struct states *s, uint64_t id);
 
 /* A message that is ours from now on. `encoded` is what message_encode() made. */
 struct state *state_accept(struct states *s, const struct message *m, struct str encoded,

@@ -1,6 +1,6 @@
-/* envelope.c -- how a message is written down. Version 1. Frozen: fields may be added at the end of a
- * message or of a recipient; readers skip what they do not know. Integers are big-endian; a "text" is
- * length:4 and its bytes.
+/* envelope.c -- how a message is written down. Version 1. Frozen: fields may be added at the end
+ * of a message or of a recipient; readers skip what they do not know. Integers are big-endian; a
+ * "text" is length:4 and its bytes.
  *
  *   message    version:1 kind:1 flags:4 parent:8 accepted_ms:8 accepted_boot_ms:8 boot:16
  *              text organisation, sender, user, client, envid, subject, message_id, token, prefix

@@ -1,5 +1,5 @@
-/* desk.h -- what tests of storage need on the table: a directory that is gone afterwards, a partition
- * in it, mails, moves. */
+/* desk.h -- what tests of storage need on the table: a directory that is gone afterwards, a
+ * partition in it, mails, moves. */
 #ifndef TESTS_UNIT_STORAGE_DESK_H
 #define TESTS_UNIT_STORAGE_DESK_H
 

@@ -1,6 +1,6 @@
-/* test_fault.c -- the disk fails at the N-th operation, for every N of a short run (CRASH-04, CRASH-05).
- * Whatever was answered with SYNCED is there afterwards; after a failed write or sync nothing more is
- * accepted; lack of space passes. */
+/* test_fault.c -- the disk fails at the N-th operation, for every N of a short run (CRASH-04,
+ * CRASH-05). Whatever was answered with SYNCED is there afterwards; after a failed write or sync
+ * nothing more is accepted; lack of space passes. */
 #define DESK_ROOT "/dev/shm"
 #include "tests/unit/storage/desk.h"
 

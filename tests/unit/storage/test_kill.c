@@ -2,7 +2,8 @@
  * directory. Whatever was answered holds afterwards: accepted mails are there with their bodies,
  * discarded ones stay discarded, delivered ones stay delivered.
  *
- * The process under test is this program again, with arguments; it says on stdout what was answered. */
+ * The process under test is this program again, with arguments; it says on stdout what was
+ * answered. */
 #define DESK_ROOT "/dev/shm"
 #include "tests/unit/storage/desk.h"
 

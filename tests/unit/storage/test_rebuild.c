@@ -1,5 +1,5 @@
-/* test_rebuild.c -- CRASH-06 on the index: CURRENT, MANIFEST, tables. It is made again from the journal;
- * nothing that lives is lost, nothing that is over comes back. */
+/* test_rebuild.c -- CRASH-06 on the index: CURRENT, MANIFEST, tables. It is made again from the
+ * journal; nothing that lives is lost, nothing that is over comes back. */
 #define DESK_ROOT "/dev/shm"
 #include "tests/unit/storage/desk.h"
 

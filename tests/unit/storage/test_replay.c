@@ -114,7 +114,8 @@ static void test_crash(void)
     desk_drop(&d);
 }
 
-/* CRASH-02, CRASH-13: at every 512 bytes of the last group, everything behind it was not written. */
+/* CRASH-02, CRASH-13: at every 512 bytes of the last group, everything behind it was not written.
+ * */
 static void test_torn(void)
 {
     struct desk d, e;
@@ -163,7 +164,8 @@ static void test_torn(void)
     desk_drop(&d);
 }
 
-/* CRASH-06: one bit of every record, of its header and of its payload, in a group that was synced. */
+/* CRASH-06: one bit of every record, of its header and of its payload, in a group that was synced.
+ * */
 static void test_flip(void)
 {
     struct desk d, e;
