@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 import struct
+import zlib
 
 REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -])([\t\x20-\x7e]*)\r\n")
 LINE_BYTES_MAX = 512  # RFC 5321 4.5.3.1.5
@@ -196,7 +197,8 @@ def stuffed(content):
 def simple_mail(sender, recipients, subject="test", body="Hello.\r\n", extra=""):
     """Bytes of a plain mail; `extra` are more header lines, each with its CRLF."""
     to = recipients if isinstance(recipients, str) else ", ".join(recipients)
+    number = zlib.crc32(repr((sender, to, subject, body)).encode())
     return (f"From: <{sender}>\r\nTo: {to}\r\nSubject: {subject}\r\n"
             f"Date: Tue, 24 Nov 2026 05:00:00 +0900\r\n"
-            f"Message-ID: <{abs(hash((subject, body, sender)))}@src.example>\r\n"
+            f"Message-ID: <{number:08x}@src.example>\r\n"
             f"{extra}\r\n{body}").encode()
