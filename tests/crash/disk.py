@@ -7,11 +7,12 @@ arrive whole, and the judge looks at it.
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 import time
 
 from gate import Control, Gate, NotStarted, Sender, Sink, in_background, policy, sender_token, wait_until
-from judge import History, judge
+from judge import History, Violation, judge
 from test_faultfs import Disk
 
 HELD = ["a@h36000.example", "b@h36000.example"]
@@ -36,6 +37,7 @@ class Bench:
         memory = "/dev/shm" if os.path.isdir("/dev/shm") else top
         self.memory = tempfile.mkdtemp(prefix="crash.", dir=memory)
         self.template = self.gate.data
+        self.set_aside = set()
         self.counts = {"torn": 0, "power": 0, "acked": 0, "refused": 0, "unknown": 0}
 
     def __enter__(self):
@@ -126,7 +128,8 @@ class Trial:
         self.drain()
         self.history.read_sink(self.bench.sink.ledger_path)
         mine = {key: copies for key, copies in self.history.copies.items()
-                if key[0][1:].startswith(self.mark + "-") or recipients_of(key[0]) is None}
+                if key[0][1:].startswith(self.mark + "-") or
+                (recipients_of(key[0]) is None and not self.is_return(key))}
         self.history.copies.clear()
         self.history.copies.update(mine)
         self.history.queue(self.gate.list("--all"), sender_token)
@@ -137,6 +140,11 @@ class Trial:
         counts["unknown"] += len(self.history.unknown)
         if self.gate.stop() != 0:
             raise AssertionError("no clean stop after the recovery")
+
+    def is_return(self, key):
+        """The notice to the sender of a mail that was set aside."""
+        self.bench.set_aside |= self.history.set_aside
+        return key[0] == "-" and key[1].partition("@")[0] in self.bench.set_aside
 
     def look_at_log(self):
         for event in ("record_damaged", "journal_damaged", "body_damaged"):
@@ -317,6 +325,42 @@ def segment_end(build, passes, seed, top):
             assert not gone, f"after-write:{at}: shown after the crash, gone after the cut: {gone}"
             trial.recover(disk.backing)
         return f"{len(passes)} runs"
+
+
+# The journal and the bodies are opened with O_DIRECT; the index is synced as ever.
+NO_SYNC = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fdatasync(int fd)
+{
+    return fcntl(fd, F_GETFL) & O_DIRECT ? 0 : (int)syscall(SYS_fdatasync, fd);
+}
+"""
+
+
+def control(build, seed, top):
+    """Are the cuts harsh enough to be noticed? With a libc whose syncs do nothing the judge must find loss."""
+    source, library = os.path.join(top, "nosync.c"), os.path.join(top, "nosync.so")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(NO_SYNC)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    with Bench(build, top) as bench:
+        for preload in (None, library):
+            trial = Trial(bench, random.Random(seed))
+            with bench.disk() as disk:
+                bench.gate.start({"LD_PRELOAD": preload} if preload else {})
+                trial.send_all(10)
+                disk.say(f"cut now drop {seed}")
+                trial.crash()
+            assert len(trial.history.acked) == 10
+            try:
+                trial.recover(disk.backing)
+            except Violation as found:
+                assert preload and "lost" in found.kinds, f"with syncs: {found}"
+                return f"without syncs: {str(found)[:80]}"
+        raise AssertionError("nobody noticed that nothing was synced")
 
 
 def first_start(build, trials, seed, top):

@@ -1,8 +1,10 @@
 """Disks that say no (CRASH-04, CRASH-05), on sekimori-faultfs; see disk.py for the trials."""
 import random
+import time
 
 from disk import HELD, Bench, One, Trial
 from gate import NotStarted, wait_until
+from judge import rows
 
 # What fails, and what may become of the partition. "final": it accepts nothing more and says so.
 # "either": it may also go on, if it can without having answered for what failed.
@@ -126,6 +128,41 @@ def index_full(build, seed, top):
                     assert no.status == 69, f"{rule}: {no}"
                 disk.say("fail clear")
         return fault_once(bench, "write ENOSPC 1 forever /index/", "either", "drop", seed)
+
+
+def unreadable(build, seed, top):
+    """A body that cannot be read when its time has come is kept or named, and nobody else suffers."""
+    words = []
+    with Bench(build, top) as bench:
+        for part in ("journal-", "body-"):
+            for times in ("1 2", "1 forever"):
+                trial, gate = Trial(bench, random.Random(seed)), bench.gate
+                with bench.disk() as disk:
+                    gate.start()
+                    client = One(trial)
+                    for size in (1000, 300000, 1000, 300000):
+                        assert client.send(size)[0] == 250, "no good start"
+                    disk.say(f"fail read EIO {times} partition-0/{part}")
+                    for row in gate.list():
+                        gate.ctl("release", row["id"])
+                    bad = set()
+                    wait_until(lambda: len(gone(bench, trial)) >= 2, 10, "the mails that can be read")
+                    time.sleep(0.5)
+                    disk.say("fail clear")
+                    for row in gate.log("body_damaged"):
+                        bad.add(row["from"].partition("@")[0])
+                        assert row["id"], row
+                    trial.history.set_aside |= bad
+                    trial.history.release_asked |= {(t, r) for t in trial.history.acked for r in HELD}
+                    words.append(f"{part} {times}: {len(bad)} set aside")
+                    trial.crash()
+                trial.recover(disk.backing)
+    return ", ".join(words)
+
+
+def gone(bench, trial):
+    """Tokens of the trial that are at the sink."""
+    return {row[1] for row in rows(bench.sink.ledger_path) if row[1][1:].startswith(trial.mark + "-")}
 
 
 def full(build, seed, top):

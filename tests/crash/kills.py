@@ -198,8 +198,9 @@ class Run:
 def kills(build, count, seed, top):
     """A line of numbers, or an exception."""
     rng = random.Random(seed)
+    shards = rng.choice([1, 2])
     with Sink(build=build) as sink, \
-            Gate(build, route=sink.address, policy=policy(HOLDS)) as gate:
+            Gate(build, route=sink.address, policy=policy(HOLDS), shards=shards) as gate:
         run = Run(gate, sink, rng, top)
         run.warm()
         run.person.come()
@@ -216,7 +217,7 @@ def kills(build, count, seed, top):
         assert gate.stop() == 0, "no clean stop"
         check_log(gate)
     restart = sorted(run.restart_seconds)
-    return (f"{numbers}; person: {dict(run.person.counts)}; died at {dict(run.fired)}; restart median "
+    return (f"{shards} shards; {numbers}; person: {dict(run.person.counts)}; died at {dict(run.fired)}; restart median "
             f"{restart[len(restart) // 2]:.2f} s, longest {restart[-1]:.2f} s")
 
 
