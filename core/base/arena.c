@@ -43,8 +43,9 @@ void arena_reset(struct arena *a)
 
 void *arena_take(struct arena *a, size_t bytes)
 {
+    size_t asked = bytes;
     bytes = (bytes + 15) & ~(size_t)15;
-    if (bytes > a->cap - a->used)
+    if (bytes < asked || bytes > a->cap - a->used) /* the sum may have wrapped */
         return NULL;
     struct arena_chunk *c = a->chunk;
     if (!c || bytes > c->room - c->used) {
