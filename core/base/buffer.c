@@ -81,16 +81,29 @@ void buffer_fill(struct buffer *b, char c, size_t count)
     }
 }
 
+/* vsnprintf() writes a terminator behind the bytes. It is not kept, so it does not count against
+ * `max`: where the room ends with the bytes, the memory gets one byte more. */
+static bool reserve_terminator(struct buffer *b, size_t bytes)
+{
+    if (b->room - b->len > bytes)
+        return true;
+    char *at = heap_grow(b->at, b->room + 1);
+    if (!at) {
+        b->full = true;
+        return false;
+    }
+    b->at = at;
+    return true;
+}
+
 void buffer_vprintf(struct buffer *b, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
     int need = vsnprintf(NULL, 0, format, args);
     must(need >= 0);
-    /* vsnprintf() writes a terminator, which needs a byte of room but is not kept */
-    char *to = buffer_reserve(b, (size_t)need + 1);
-    if (to) {
-        (void)vsnprintf(to, (size_t)need + 1, format, again);
+    if (need > 0 && buffer_reserve(b, (size_t)need) && reserve_terminator(b, (size_t)need)) {
+        (void)vsnprintf(b->at + b->len, (size_t)need + 1, format, again);
         b->len += (size_t)need;
     }
     va_end(again);
@@ -146,8 +159,8 @@ void buffer_put8(struct buffer *b, uint8_t v)
 
 void buffer_put16(struct buffer *b, uint16_t v)
 {
-    buffer_put8(b, (uint8_t)(v >> 8));
-    buffer_put8(b, (uint8_t)v);
+    const char bytes[2] = {(char)(v >> 8), (char)v};
+    buffer_put(b, str_from(bytes, sizeof bytes));
 }
 
 void buffer_put32(struct buffer *b, uint32_t v)
@@ -166,6 +179,12 @@ void buffer_put64(struct buffer *b, uint64_t v)
 
 void buffer_put_bytes32(struct buffer *b, struct str s)
 {
+    if (s.len > UINT32_MAX) {
+        b->full = true;
+        return;
+    }
+    if (!buffer_reserve(b, 4 + s.len))
+        return; /* no length without its bytes */
     buffer_put32(b, (uint32_t)s.len);
     buffer_put(b, s);
 }
