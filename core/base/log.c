@@ -19,7 +19,10 @@ static atomic_int log_least = LOG_LEVEL_INFO;
 static _Thread_local struct {
     char at[LINES_BYTES];
     size_t len;
-    uint64_t dropped;
+    bool overflow;    /* something of the present field did not fit */
+    bool torn;        /* a write ended within a line */
+    uint64_t dropped; /* lines, since it was last told */
+    size_t told;      /* where the line ends that tells; 0: none does yet */
 } lines;
 
 void log_open(int fd, enum log_level least)
@@ -39,11 +42,15 @@ struct log_field log_errno(const char *key, int error)
     return log_text(key, name ? name : "unknown");
 }
 
+/* All or nothing; one byte stays for the end of the line. */
 static void put(struct str s)
 {
-    size_t len = size_min(s.len, sizeof lines.at - lines.len);
-    memcpy(lines.at + lines.len, s.at, len);
-    lines.len += len;
+    if (s.len > sizeof lines.at - 1 - lines.len) {
+        lines.overflow = true;
+        return;
+    }
+    memcpy(lines.at + lines.len, s.at, s.len);
+    lines.len += s.len;
 }
 
 static bool is_plain(char c)
@@ -51,11 +58,12 @@ static bool is_plain(char c)
     return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
 }
 
-/* At most LINE_BYTES_MAX bytes of a value are kept, so that one field cannot fill the buffer. */
+/* At most LINE_BYTES_MAX bytes of a value are kept, so that one field cannot fill the buffer. What
+ * was cut says so, in quotes. */
 static void put_value(struct str s)
 {
-    bool plain = s.len > 0;
     bool cut = s.len > LINE_BYTES_MAX / 4;
+    bool plain = s.len > 0 && !cut;
     s = str_head(s, LINE_BYTES_MAX / 4);
     for (size_t i = 0; i < s.len; i++)
         plain = plain && is_plain(s.at[i]);
@@ -77,12 +85,9 @@ static void put_value(struct str s)
     put(cut ? STR("...\"") : STR("\""));
 }
 
-static void put_field(const struct log_field *f)
+static void put_content(const struct log_field *f)
 {
     char number[24];
-    put(STR(" "));
-    put(str_c(f->key));
-    put(STR("="));
     switch (f->type) {
     case LOG_TYPE_STR:
         put_value(f->text);
@@ -94,6 +99,20 @@ static void put_field(const struct log_field *f)
         put(str_from(number, (size_t)snprintf(number, sizeof number, "%lu", f->number)));
         return;
     }
+}
+
+/* A field that does not fit whole is left out: half a quoted value would take the rest of the line
+ * and the next one with it. */
+static void put_field(const struct log_field *f)
+{
+    size_t before = lines.len;
+    lines.overflow = false;
+    put(STR(" "));
+    put(str_c(f->key));
+    put(STR("="));
+    put_content(f);
+    if (lines.overflow)
+        lines.len = before;
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
@@ -113,14 +132,22 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     put(str_c(event));
     for (size_t i = 0; i < count; i++)
         put_field(&fields[i]);
-    if (lines.dropped) {
+    if (lines.dropped && !lines.told) {
         struct log_field dropped = log_u64("dropped", lines.dropped);
-        lines.dropped = 0;
         put_field(&dropped);
+        lines.told = lines.overflow ? 0 : lines.len + 1;
     }
-    put(STR("\n"));
+    lines.at[lines.len++] = '\n';
     if (level >= LOG_LEVEL_WARNING)
         log_flush();
+}
+
+static uint64_t count_lines(struct str s)
+{
+    uint64_t count = 0;
+    for (; s.len; count++)
+        (void)str_cut(&s, '\n');
+    return count;
 }
 
 void log_flush(void)
@@ -128,7 +155,16 @@ void log_flush(void)
     if (lines.len == 0)
         return;
     ssize_t wrote = write(log_fd, lines.at, lines.len);
-    if (wrote < (ssize_t)lines.len)
-        lines.dropped++;
+    size_t out = wrote > 0 ? (size_t)wrote : 0;
+    size_t lead = lines.torn; /* the end of the torn line is not a line */
+    struct str all = str_from(lines.at, lines.len);
+    if (lines.told && out >= lines.told)
+        lines.dropped = 0;
+    lines.told = 0;
+    lines.dropped += count_lines(str_skip(all, out > lead ? out : lead));
+    if (out)
+        lines.torn = lines.at[out - 1] != '\n';
     lines.len = 0;
+    if (lines.torn) /* so that the next line begins at a start */
+        lines.at[lines.len++] = '\n';
 }

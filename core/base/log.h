@@ -4,11 +4,12 @@
  *   -> time=2026-11-24T04:38:46.123Z level=info event=mail_accepted id=00... from=<a@b> bytes=12
  *
  * Values with anything but printable ASCII without blanks, quotes and backslash are quoted, and
- * everything else in them is escaped as \xNN: a value can never end its line or forge a key.
+ * everything else in them is escaped as \xNN: a value can never end its line or forge a key. Of a
+ * value over 1 KiB the first KiB is kept, quoted, with "..." behind it.
  *
  * Thread   any. Lines gather in a buffer of the thread; log_flush() at the end of each turn writes
  *          them with one system call. A full or slow log never blocks mail: what cannot be written
- *          at once is dropped and counted in the next line (`dropped=`).
+ *          at once is dropped, and the next line says how many lines (`dropped=`).
  */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H
