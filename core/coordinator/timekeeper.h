@@ -16,6 +16,7 @@
 enum {
     TIMEKEEPER_ANCHOR_MS = 10000,
     TIMEKEEPER_BACK_MS = 200,      /* less is slewing */
+    TIMEKEEPER_SAME_MS = 500,      /* wall and adopted time count as one */
     TIMEKEEPER_DOUBT_MS = 3600000, /* a boot this far past the last anchor is doubted */
 };
 
@@ -66,7 +67,10 @@ void timekeeper_confirm(struct timekeeper *t, const struct now *now);
 static inline uint64_t timekeeper_wall(uint64_t adopted_now_ms, const struct now *now,
                                        uint64_t adopted_ms)
 {
-    return adopted_ms <= adopted_now_ms ? adopted_ms : now->wall_ms + (adopted_ms - adopted_now_ms);
+    uint64_t apart = now->wall_ms - u64_min(now->wall_ms, adopted_now_ms);
+    if (apart < TIMEKEEPER_SAME_MS || adopted_ms <= adopted_now_ms)
+        return adopted_ms; /* what two readings of the clocks differ by is not shown as a change */
+    return now->wall_ms + (adopted_ms - adopted_now_ms);
 }
 
 #endif
