@@ -327,6 +327,16 @@ size_t commit_group(struct partition *p, size_t count)
     return i;
 }
 
+/* A group that failed was told to nobody, so no later start may find it: a reader that meets zeros
+ * sees no group. The disk may be gone; then this fails too, and nothing more can be done. */
+static void wipe_failed(struct partition *p, const struct segment *s)
+{
+    memset(p->group.at, 0, LIMIT_BLOCK_BYTES);
+    if (file_write(s->fd, p->group.at, LIMIT_BLOCK_BYTES, p->group.place.offset) ||
+        file_sync(s->fd))
+        log_error("failed_group_left", log_text("partition", p->path));
+}
+
 bool commit_write(struct partition *p)
 {
     if (p->failed)
@@ -339,12 +349,14 @@ bool commit_write(struct partition *p)
     killpoint(KILL_BEFORE_WRITE);
     int error = file_write(s->fd, p->group.at, bytes, p->group.place.offset);
     if (error) {
+        wipe_failed(p, s);
         commit_fail(p, "write to the journal", error);
         return false;
     }
     killpoint(KILL_AFTER_WRITE);
     error = file_sync(s->fd);
     if (error) {
+        wipe_failed(p, s);
         commit_fail(p, "sync of the journal", error);
         return false;
     }

@@ -81,6 +81,16 @@ void grant_revoke(struct partition *p, struct grant *g)
     heap_drop(g);
 }
 
+static void set_use(struct partition *p, const struct message *m, enum slot_use use)
+{
+    for (uint32_t i = 0; i < m->extent_count; i++) {
+        struct segment *s;
+        struct slot *slot = slot_of(p, &m->extents[i], &s);
+        if (slot)
+            slot->use = use;
+    }
+}
+
 bool grant_settle(struct partition *p, const struct message *m)
 {
     struct segment *s;
@@ -89,16 +99,13 @@ bool grant_settle(struct partition *p, const struct message *m)
         if (!slot || slot->use != SLOT_GRANTED || slot->generation != m->extents[i].generation)
             return false;
     }
-    for (uint32_t i = 0; i < m->extent_count; i++)
-        slot_of(p, &m->extents[i], &s)->use = SLOT_LIVE;
+    set_use(p, m, SLOT_LIVE);
     return true;
 }
 
 void grant_unsettle(struct partition *p, const struct message *m)
 {
-    struct segment *s;
-    for (uint32_t i = 0; i < m->extent_count; i++)
-        slot_of(p, &m->extents[i], &s)->use = SLOT_GRANTED;
+    set_use(p, m, SLOT_GRANTED);
 }
 
 int grant_sync(struct partition *p, const struct message *m)

@@ -61,6 +61,10 @@ struct cursor {
     char until[];
 };
 
+/* index_logger.cc */
+rocksdb_logger_t *index_logger_make(void);
+void index_logger_drop(rocksdb_logger_t *logger);
+
 static void make_options(struct index *ix)
 {
     ix->cache = rocksdb_cache_create_lru(CACHE_BYTES);
@@ -88,9 +92,9 @@ static void make_options(struct index *ix)
     rocksdb_options_set_max_bytes_for_level_base(ix->options, (uint64_t)64 << 20);
     rocksdb_options_set_max_background_jobs(ix->options, 2);
     rocksdb_options_set_compression(ix->options, rocksdb_lz4_compression);
-    rocksdb_options_set_keep_log_file_num(ix->options, 2);
-    rocksdb_options_set_info_log_level(ix->options, 2); /* warnings */
-    rocksdb_options_set_max_log_file_size(ix->options, 1 << 20);
+    rocksdb_logger_t *silent = index_logger_make();
+    rocksdb_options_set_info_log(ix->options, silent);
+    index_logger_drop(silent);
     rocksdb_options_set_max_manifest_file_size(ix->options, 4 << 20);
     rocksdb_options_set_stats_dump_period_sec(ix->options, 0);
     rocksdb_options_set_stats_persist_period_sec(ix->options, 0);

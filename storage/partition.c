@@ -148,8 +148,11 @@ static bool open_directory(struct partition *p, struct buffer *errors)
 /* Reasons that lie outside the index: making it again would not help. */
 static bool is_outside(struct str words)
 {
-    static const char *const reasons[] = {"No space",  "Permission denied",   "lock",
-                                          "Read-only", "Too many open files", "allocate memory"};
+    static const char *const reasons[] = {"No space",  "Permission denied",   "lock file",
+                                          "lock hold", "Read-only",           "Disk quota",
+                                          "allocate",  "Too many open files", "Operation not"};
+    if (str_find_str(words, STR("Corruption")) != SIZE_MAX)
+        return false;
     for (size_t i = 0; i < countof(reasons); i++)
         if (str_find_str(words, str_c(reasons[i])) != SIZE_MAX)
             return true;

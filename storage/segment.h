@@ -23,15 +23,12 @@ enum segment_kind {
     SEGMENT_BODY
 };
 
+enum slot_use { SLOT_FREE, SLOT_GRANTED, SLOT_LIVE };
+
 /* An extent of a body segment. */
 struct slot {
     uint32_t generation;
-
-    enum {
-        SLOT_FREE,
-        SLOT_GRANTED,
-        SLOT_LIVE
-    } use;
+    enum slot_use use;
 };
 
 struct segment {

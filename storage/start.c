@@ -1,8 +1,11 @@
 #include "core/base/base.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
+#include "storage/file.h"
 #include "storage/inside.h"
 #include "storage/unit.h"
+
+#include <string.h>
 
 enum {
     ADOPTED_MAX = 1024
@@ -90,7 +93,7 @@ static bool adopt_attempts(struct partition *p, struct buffer *errors)
             good = write_start(p, errors) && commit_make_room(p, GROUP_BYTES_MAX / 16, false) &&
                    put_retries(p, ids[i], now);
         }
-        if (good)
+        if (good && count)
             log_info("attempts_adopted", log_text("partition", p->path), log_u64("count", count));
     }
     heap_drop(ids);
@@ -99,8 +102,26 @@ static bool adopt_attempts(struct partition *p, struct buffer *errors)
     return good && write_start(p, errors);
 }
 
+/* The last group that was read may never have been synced: the process died in between, the machine
+ * did not. What follows it proves that it was, so first it has to be. */
+static bool sync_journal(struct partition *p, struct buffer *errors)
+{
+    for (uint32_t i = 0; i < p->pool.end; i++) {
+        const struct segment *s = p->pool.segment[i];
+        int error = s && s->kind == SEGMENT_JOURNAL ? file_sync(s->fd) : 0;
+        if (error) {
+            buffer_printf(errors, "%s: a journal segment can't be synced: %s; look at the disk",
+                          p->path, strerrorname_np(-error));
+            return false;
+        }
+    }
+    return true;
+}
+
 bool start_run(struct partition *p, struct buffer *errors)
 {
+    if (!sync_journal(p, errors))
+        return false;
     uint64_t last = u64_max(p->at.serial_seen, p->at.serial_reserved);
     p->report.serial_next = last + 1;
     p->report.anchor = p->at.anchor;
