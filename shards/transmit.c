@@ -310,7 +310,9 @@ static void failed(struct transmit *t)
     struct buffer why;
     struct trial *trial = t->trial;
     buffer_init(&why, LIMIT_REPLY_LINE_BYTES * 2);
-    if (trial && t->client.reply.code >= 400) { /* it answered before the end, and means all */
+    /* it answered before the end, and means all. Before the keeper's answer it ends as lost: what
+     * may be concluded is not known yet */
+    if (trial && trial_is_answered(trial) && t->client.reply.code >= 400) {
         trial_over(t);
         trial_answered_dot(trial, &t->client.reply, STR(""));
     }

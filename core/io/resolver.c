@@ -433,6 +433,9 @@ static void on_answer(void *owner, int rcode, void *packet, int len, int securit
     (void)was_ratelimited;
     struct lookup *l = owner;
     list_remove(&l->link);
+    /* what libunbound remembers, failures among it, has its code in the packet and 0 beside it */
+    if (rcode == DNS_RCODE_OK && len > 3)
+        rcode = ((const unsigned char *)packet)[3] & 0x0F;
     if (l->work && !l->resolver->closing)
         take_in(l, rcode, rcode == 0 && len > 0 ? str_from(packet, (size_t)len) : STR(""));
     heap_drop(l);
