@@ -23,7 +23,11 @@ enum segment_kind {
     SEGMENT_BODY
 };
 
-enum slot_use { SLOT_FREE, SLOT_GRANTED, SLOT_LIVE };
+enum slot_use {
+    SLOT_FREE,
+    SLOT_GRANTED,
+    SLOT_LIVE
+};
 
 /* An extent of a body segment. */
 struct slot {

@@ -164,8 +164,31 @@ static void test_torn(void)
     desk_drop(&d);
 }
 
-/* CRASH-06: one bit of every record, of its header and of its payload, in a group that was synced.
- * */
+/* All mails but the damaged one are as they were. */
+static void judge_flip(struct desk *e, const char *name, const uint64_t *id, uint64_t damaged,
+                       int type)
+{
+    for (size_t i = 0; i < MAILS + 3; i++) {
+        enum stage want = i == MAILS       ? STAGE_HELD
+                          : i == MAILS + 1 ? STAGE_DISCARDED
+                                           : STAGE_WAITING;
+        enum stage got = desk_stage(e, id[i], 0);
+        if (id[i] != damaged) {
+            expect(got == want, "%s: mail %zu is %s", name, i, stage_name(got));
+            expect(stage_is_final(want) || desk_body_is_good(e, id[i]), "%s: body", name);
+            continue;
+        }
+        /* lost, or set aside; never sent. What came later is absolute and counts. */
+        expect(got == STAGES || got == STAGE_HELD || got == want, "%s: damaged %zu is %s", name, i,
+               stage_name(got));
+        expect(type != RECORD_ACCEPT || got == STAGES, "%s: its envelope is lost", name);
+        expect(type == RECORD_ACCEPT || type == RECORD_BODY || got == STAGE_HELD,
+               "%s: its state is not known", name);
+    }
+}
+
+/* CRASH-06: one bit of every record, of its header and of its payload, in a group that
+ * was synced. */
 static void test_flip(void)
 {
     struct desk d, e;
@@ -213,25 +236,9 @@ static void test_flip(void)
                 expect(r->damaged_messages == message, "group %zu record %u spot %zu: messages %d",
                        g, record, spots[s], (int)r->damaged_messages);
                 expect(!message || r->damaged_records == 1, "one record");
-                for (size_t i = 0; i < MAILS + 3; i++) {
-                    enum stage want = i == MAILS       ? STAGE_HELD
-                                      : i == MAILS + 1 ? STAGE_DISCARDED
-                                                       : STAGE_WAITING;
-                    enum stage got = desk_stage(&e, id[i], 0);
-                    if (id[i] != whose || !message) {
-                        expect(got == want, "group %zu record %u spot %zu: mail %zu is %s", g,
-                               record, spots[s], i, stage_name(got));
-                        expect(stage_is_final(want) || desk_body_is_good(&e, id[i]), "its body");
-                        continue;
-                    }
-                    /* lost, or set aside; never sent. What came later is absolute and counts. */
-                    expect(got == STAGES || got == STAGE_HELD || got == want,
-                           "group %zu record %u spot %zu: damaged %zu is %s", g, record, spots[s],
-                           i, stage_name(got));
-                    expect(type != RECORD_ACCEPT || got == STAGES, "its envelope is lost");
-                    expect(type == RECORD_ACCEPT || type == RECORD_BODY || got == STAGE_HELD,
-                           "its state is not known");
-                }
+                (void)snprintf(name, sizeof name, "group %zu record %u spot %zu", g, record,
+                               spots[s]);
+                judge_flip(&e, name, id, message ? whose : 0, type);
                 for (int i = 0; i < 2; i++)
                     expect(desk_body_is_good(&e, after[i]), "what came after");
                 partition_stop(&e.p);
