@@ -214,8 +214,15 @@ def directory(data, rng):
 
 def blank_block(data, rng):
     group, _, _ = rng.choice(mails(data)[1:-1])
-    zero(journal(data), group["at"] + rng.randrange(group["bytes"] // BLOCK) * BLOCK)
-    return "nameless" if group["bytes"] == BLOCK else None
+    blocks = group["bytes"] // BLOCK
+    zero(journal(data), group["at"] + rng.randrange(max(1, blocks - 1)) * BLOCK)
+    return "nameless" if blocks == 1 else None
+
+
+def blank_end(data, rng):
+    """ACCEPT and DIRECTORY go, the beginning of the BODY stays, and in it the id."""
+    group = rng.choice([g for g, _, _ in mails(data)[1:-1] if g["bytes"] > BLOCK])
+    zero(journal(data), group["at"] + group["bytes"] - BLOCK)
 
 
 def last_confirmed(data, rng):
@@ -335,6 +342,12 @@ def one_case(queue, template, damage, seed):
         assert what != "harmless", f"refused: {refused.text}"
         return "refused"
     return queue.judge(damage, what, found, status, code)
+
+
+def nameless(build, seed, top):
+    with Bench(build, top) as bench:
+        queue = Queue(bench, top)
+        return one_case(queue, queue.killed, blank_end, seed)
 
 
 def damages(build, long, seed, top):

@@ -64,6 +64,16 @@ class Gate(Gateway):
     def start(self, env=None, settings=None):
         if not hasattr(self, "data"):
             return super().start()
+        for _ in range(20):  # while it was down, somebody's outgoing connection may have had its port
+            try:
+                return self._start(env, settings)
+            except NotStarted as no:
+                if "EADDRINUSE" not in no.text:
+                    raise
+                time.sleep(1)
+        return self._start(env, settings)
+
+    def _start(self, env, settings):
         command = [os.path.join(self.build, "sekimori"), "--config",
                    os.path.join(self.dir, "sekimori.yaml")]
         chosen = {**self.settings, "directory": self.data, **(settings or {})}
