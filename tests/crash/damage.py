@@ -1,9 +1,9 @@
 """Bits rot, blocks go blank (CRASH-06, CRASH-13, promises.md 4.3).
 
-A queue of held mails is kept twice: as a kill left it (the journal has to be replayed) and as a clean stop
-left it (the index knows all). Each case damages a copy, starts the gateway on it and releases everything.
-What arrives must be what arrives from the undamaged copy. What does not arrive must be named in the log, or
-the start be refused with the name of what is broken.
+A queue of held mails is kept twice: as a kill left it (the journal has to be replayed) and as a
+clean stop left it (the index knows all). Each case damages a copy, starts the gateway on it and
+releases everything. What arrives must be what arrives from the undamaged copy. What does not arrive
+must be named in the log, or the start be refused with the name of what is broken.
 """
 import glob
 import os
@@ -22,7 +22,7 @@ TYPES = {1: "BODY", 2: "ACCEPT", 3: "MOVE", 13: "LINE", 10: "RESERVE", 11: "DIRE
 
 
 def groups(path):
-    """The groups of a journal segment: dicts with offset, bytes, sequence and records, by storage/journal.c."""
+    """Groups of a journal segment by storage/journal.c: where they are, and their records."""
     with open(path, "rb") as f:
         data = f.read()
     found, at, generation = [], 0, None
@@ -92,7 +92,7 @@ class Queue:
         shutil.rmtree(gate.data)
 
     def deliver(self, data):
-        """({(token, recipient): {sha}}, log rows, last status) of the gateway started on `data`, all released."""
+        """({(token, recipient): {sha}}, status, its exit code): `data` started, all released."""
         gate = self.gate
         gate.data = data
         gate.new_log()
@@ -158,8 +158,8 @@ class Queue:
         return f"{len(lost)} set aside" if lost else "all delivered"
 
 
-# A case is a function (data directory, rng) that damages it. It may return "harmless", when nothing that
-# counts is touched, or "nameless", when a whole group goes, its directory too.
+# A case is a function (data directory, rng) that damages it. It may return "harmless", when nothing
+# that counts is touched, or "nameless", when a whole group goes, its directory too.
 
 def journal(data):
     return os.path.join(data, "partition-0", "journal-000001")
@@ -249,7 +249,8 @@ def body_segment_blank(data, rng):
 
 
 def one_of(data, pattern):
-    found = sorted(glob.glob(os.path.join(data, "partition-0", "index", pattern)), key=os.path.getsize)
+    paths = glob.glob(os.path.join(data, "partition-0", "index", pattern))
+    found = sorted(paths, key=os.path.getsize)
     assert found, pattern
     return found[-1]
 
@@ -321,8 +322,9 @@ def bodies_gone(data, _rng):
 
 REPLAYED = [head, first_block, group_header, accept, accept_header, body, directory, blank_block,
             last_confirmed, torn_tail, body_segment, identity, sst_any, journal_gone]
-COVERED = [head, group_header, accept, body, blank_block, body_segment, body_segment_blank, bodies_gone,
-           sst_data, sst_any, sst_blank, sst_short, sst_gone, manifest, manifest_short, current,
+COVERED = [head, group_header, accept, body, blank_block, body_segment, body_segment_blank,
+           bodies_gone, sst_data, sst_any, sst_blank, sst_short, sst_gone, manifest,
+           manifest_short, current,
            current_empty, current_gone, identity, journal_gone, journal_short]
 # The envelope is intact, so the sender can be named too.
 STORED_ENVELOPE = [body, body_segment, body_segment_blank, bodies_gone]

@@ -1,8 +1,8 @@
 """The gateway on a disk that loses power, or says no (CRASH-02 to 05, promises.md 4).
 
-Each trial starts from a copy of the same small queue on sekimori-faultfs (in memory), sends some mails while
-the disk goes wrong, kills the daemon, and starts it on what the disk holds. Then everything is released, must
-arrive whole, and the judge looks at it.
+Each trial starts from a copy of the same small queue on sekimori-faultfs (in memory), sends some
+mails while the disk goes wrong, kills the daemon, and starts it on what the disk holds. Then
+everything is released, must arrive whole, and the judge looks at it.
 """
 import os
 import random
@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 import time
 
-from gate import Control, Gate, NotStarted, Sender, Sink, in_background, policy, sender_token, wait_until
+from gate import (Control, Gate, NotStarted, Sender, Sink, in_background, policy, sender_token,
+                  wait_until)
 from judge import History, Violation, judge
 from test_faultfs import Disk
 
@@ -90,7 +91,8 @@ class Trial:
                     sender = sender or Sender(self.gate.relay)
                 except OSError:
                     return
-                answer, dotted = sender.send(token, recipients_of(token), rng.choice(sizes or SIZES))
+                size = rng.choice(sizes or SIZES)
+                answer, dotted = sender.send(token, recipients_of(token), size)
                 self.note(token, answer, dotted)
                 if answer[0] in (0, 421):
                     sender.close()
@@ -111,8 +113,8 @@ class Trial:
             self.history.failed[token] = str(answer[0])
 
     def without_power(self):
-        """A machine without power says nothing: what a daemon, that lives on in this simulation, answered
-        after the cut was not heard. Only a 250 is taken by its word."""
+        """A machine without power says nothing: what a daemon, that lives on in this simulation,
+        answered after the cut was not heard. Only a 250 is taken by its word."""
         for token, answer, dotted in self.replies:
             if dotted and answer[0] != 250:
                 self.history.failed.pop(token, None)
@@ -237,7 +239,8 @@ def count_syncs(bench, going, fresh=False):
     return syncs
 
 
-MODES = [f"{mode}-{when}" for mode in ("keep", "drop", "garble", "mix") for when in ("before", "after")]
+MODES = [f"{mode}-{when}" for mode in ("keep", "drop", "garble", "mix")
+         for when in ("before", "after")]
 
 
 def cuts(build, going, dir_loss, trials, seed, top):
@@ -264,8 +267,9 @@ def states(gate):
 
 
 def aftershock_once(bench, at, seed, word):
-    """The process dies between write and sync; the next one shows what it found; then power goes. What
-    was shown must still be there, and nothing that was synced is missing: there is no damage."""
+    """The process dies between write and sync; the next one shows what it found; then power goes.
+    What was shown must still be there, and nothing that was synced is missing: there is no
+    damage."""
     rng = random.Random(seed)
     trial = Trial(bench, rng)
     with bench.disk() as disk:
@@ -302,16 +306,18 @@ def aftershock(build, trials, seed, top):
 
 
 def segment_end(build, passes, seed, top):
-    """The same, where the last group fills its segment: the next one does not sync the same file. One
-    client: 15 groups of 62 blocks, then groups of one, so that the end comes at about the 107th."""
+    """The same, where the last group fills its segment: the next one does not sync the same file.
+    One client: 15 groups of 62 blocks, then groups of one, so that the end comes at about the
+    107th."""
     with Bench(build, top) as bench:
         for at in passes:
             trial = Trial(bench, random.Random(seed))
             with bench.disk() as disk:
                 bench.gate.start({"SEKIMORI_KILL_AT": f"after-write:{at}"})
                 client = One(trial)
-                while client.number < 200 and client.send(250000 if client.number < 15 else 1000)[0]:
-                    pass
+                size = 250000
+                while client.number < 200 and client.send(size)[0]:
+                    size = 250000 if client.number < 15 else 1000
                 trial.crash()
                 bench.gate.start()
                 shown = states(bench.gate)
@@ -341,7 +347,7 @@ int fdatasync(int fd)
 
 
 def control(build, seed, top):
-    """Are the cuts harsh enough to be noticed? With a libc whose syncs do nothing the judge must find loss."""
+    """Are the cuts harsh enough? With a libc whose syncs do nothing the judge must find loss."""
     source, library = os.path.join(top, "nosync.c"), os.path.join(top, "nosync.so")
     with open(source, "w", encoding="utf-8") as f:
         f.write(NO_SYNC)

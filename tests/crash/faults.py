@@ -60,13 +60,14 @@ def fault_once(bench, fault, verdict, ending, seed):
         hit = disk.counts()["failed"]
         state, code = partition_state(gate)
         if verdict == "final" and hit:
-            assert state == "failed" and code == 1, f"state {state}, sekictl status exits with {code}"
+            assert state == "failed" and code == 1, f"state {state}, exit status {code}"
         assert (state == "failed") == (code == 1) == bool(gate.log("partition_failed")), \
             f"state {state}, exit status {code}, log {gate.log('partition_failed')}"
         if state != "failed":
             # what it could not take it takes now, without an operator
             disk.say("fail clear")
-            wait_until(lambda: client.send(1000)[0] == 250, 15, f"acceptance after {what}", every=0.2)
+            wait_until(lambda: client.send(1000)[0] == 250, 15, f"acceptance after {what}",
+                       every=0.2)
         word = f"{state}" if hit else "not hit"
         listed = {row["sender"].partition("@")[0] for row in gate.list()}
         missing = [t for t in trial.history.acked if t not in listed]
@@ -101,7 +102,7 @@ def faults(build, rounds, seed, top):
 
 
 def fsync_once(build, seed, top):
-    """EIO once, then all is well again (fsyncgate), and a new process reads what was never durable."""
+    """EIO once, then all is well (fsyncgate), and a new process reads what was never durable."""
     words = []
     with Bench(build, top) as bench:
         for fault in ("fsync EIO {n} 1 partition-0/journal-", "fsync EIO {n} 1 partition-0/body-",
@@ -115,8 +116,8 @@ def fsync_once(build, seed, top):
 
 
 def index_full(build, seed, top):
-    """No room for any file of the index, at the start and while it runs. The daemon refuses to start, or
-    mail; it does not die, for then the other partitions die with it."""
+    """No room for any file of the index, at the start and while it runs. The daemon refuses to
+    start, or mail; it does not die, for then the other partitions die with it."""
     with Bench(build, top) as bench:
         for rule in ("write ENOSPC 1 forever /index/", "write EROFS 1 forever"):
             with bench.disk() as disk:
@@ -131,7 +132,7 @@ def index_full(build, seed, top):
 
 
 def unreadable(build, seed, top):
-    """A body that cannot be read when its time has come is kept or named, and nobody else suffers."""
+    """A body that cannot be read when its time has come is named, and nobody else suffers."""
     words = []
     with Bench(build, top) as bench:
         for part in ("journal-", "body-"):
@@ -146,14 +147,15 @@ def unreadable(build, seed, top):
                     for row in gate.list():
                         gate.ctl("release", row["id"])
                     bad = set()
-                    wait_until(lambda: len(gone(bench, trial)) >= 2, 10, "the mails that can be read")
+                    wait_until(lambda: len(gone(bench, trial)) >= 2, 10, "what can be read")
                     time.sleep(0.5)
                     disk.say("fail clear")
                     for row in gate.log("body_damaged"):
                         bad.add(row["from"].partition("@")[0])
                         assert row["id"], row
                     trial.history.set_aside |= bad
-                    trial.history.release_asked |= {(t, r) for t in trial.history.acked for r in HELD}
+                    trial.history.release_asked |= {(t, r) for t in trial.history.acked
+                                                    for r in HELD}
                     words.append(f"{part} {times}: {len(bad)} set aside")
                     trial.crash()
                 trial.recover(disk.backing)
@@ -162,7 +164,8 @@ def unreadable(build, seed, top):
 
 def gone(bench, trial):
     """Tokens of the trial that are at the sink."""
-    return {row[1] for row in rows(bench.sink.ledger_path) if row[1][1:].startswith(trial.mark + "-")}
+    return {row[1] for row in rows(bench.sink.ledger_path)
+            if row[1][1:].startswith(trial.mark + "-")}
 
 
 def full(build, seed, top):
@@ -190,7 +193,7 @@ def full(build, seed, top):
                 gate.ctl("release", row["id"])
                 gate.wait_states(row["id"], "delivered", 10)
                 disk.say("space off")
-                wait_until(lambda: client.send(1000)[0] == 250, 10, "acceptance after the disk was full")
+                wait_until(lambda: client.send(1000)[0] == 250, 10, "acceptance with room")
                 wait_until(lambda: partition_state(gate) == ("ok", 0), 2, "state ok")
             assert not gate.log("partition_failed"), "a full disk made the partition fail"
             assert len(gate.log("disk_free_again")) >= 2, "the end is not in the log"
@@ -200,8 +203,8 @@ def full(build, seed, top):
 
 
 def filling(build, seed, top):
-    """No reserve, and less room from mail to mail until nothing fits, not even the index: refused or
-    accepted, nothing is lost, and with room it goes on by itself."""
+    """No reserve, and less room from mail to mail until nothing fits, not even the index: refused
+    or accepted, nothing is lost, and with room it goes on by itself."""
     with Bench(build, top) as bench:
         trial = Trial(bench, random.Random(seed))
         gate, rng = bench.gate, random.Random(seed)
@@ -221,5 +224,5 @@ def filling(build, seed, top):
                 wait_until(lambda: client.send(1000)[0] == 250, 20, "acceptance with room again")
             trial.crash()
         trial.recover(disk.backing)
-        assert state != "failed", "lack of space made the partition fail: an operator must restart it"
+        assert state != "failed", "lack of space made the partition fail for good"
         return f"{len(trial.history.acked)} acked, {len(trial.history.failed)} refused"

@@ -1,5 +1,6 @@
-"""A gateway for crash tests: started once by tools/sandbox, which writes its configuration and imports the
-policy, and from then on directly, because a run of 2,000 kills cannot wait for Python and openssl each time.
+"""A gateway for crash tests: started once by tools/sandbox, which writes its configuration and
+imports the policy, and from then on directly, because a run of 2,000 kills cannot wait for Python
+and openssl each time.
 
     gate = Gate(build, policy=..., settings=...)          stopped; gate.data is its queue
     gate.start({"SEKIMORI_KILL_AT": "after-sync:3"})      or NotStarted, with what it said
@@ -29,8 +30,8 @@ SMALL = {"segment_bytes": "4MiB", "disk_reserve": "0", "retry_first": "1s", "ret
 
 def policy(holds):
     """Domain hN.example is held N tenths of a second."""
-    lines = ["organisation: demo", "plan: self", "domains: [int.example]", "networks: [127.0.0.0/8]",
-             "users: [{address: alice@int.example}]", "rules:"]
+    lines = ["organisation: demo", "plan: self", "domains: [int.example]",
+             "networks: [127.0.0.0/8]", "users: [{address: alice@int.example}]", "rules:"]
     for tenths in holds:
         lines.append(f"  - {{name: h{tenths}, when: {{recipient: {{domain: h{tenths}.example}}}}, "
                      f"then: {{hold: {tenths * 100}ms}}}}")
@@ -47,7 +48,8 @@ class NotStarted(AssertionError):
     """The daemon ended before it was ready. status, text."""
 
     def __init__(self, status, text):
-        super().__init__(f"the daemon ended with {status} before it was ready: {text.strip()[-600:]}")
+        super().__init__(f"the daemon ended with {status} before it was ready: "
+                         f"{text.strip()[-600:]}")
         self.status, self.text = status, text
 
 
@@ -64,7 +66,8 @@ class Gate(Gateway):
     def start(self, env=None, settings=None):
         if not hasattr(self, "data"):
             return super().start()
-        for _ in range(20):  # while it was down, somebody's outgoing connection may have had its port
+        # while it was down, somebody's outgoing connection may have taken its port
+        for _ in range(20):
             try:
                 return self._start(env, settings)
             except NotStarted as no:
@@ -217,8 +220,8 @@ class Load:
 
 
 class Sender:
-    """One connection of a client that is told what to send. Replies are (code, text); a connection that
-    is gone answers 0."""
+    """One connection of a client that is told what to send. Replies are (code, text); a connection
+    that is gone answers 0."""
 
     def __init__(self, address, timeout=20):
         host, _, port = address.rpartition(":")

@@ -2,29 +2,30 @@
 
     history = History(recipients_of)
     history.read_load(path); history.read_sink(path)      bench/README.md says what is in them
-    history.outages.append((down, up))                    each crash: just before it, and when the next
-                                                          process was started (the old one was dead)
-    history.queue(gateway.list("--all"), token_of)        optional: what the gateway itself says at the end
+    history.outages.append((down, up))       each crash: just before it, and when the next process
+                                             was started (the old one was dead)
+    history.queue(list, token_of)            optional: what the gateway itself says at the end
     print(judge(history))                                 raises Violation
 
 A copy is one (token, recipient) at the sink. Verdicts:
 
-    lost        answered 250, but a recipient has neither a copy, nor a confirmed discard, nor a return
+    lost        answered 250, but a recipient has no copy, no confirmed discard and no return
     partial     not answered 250, yet one recipient has it and another has not: accepted in half
     unexpected  a copy of what was never sent, refused, or of a recipient that it did not have
-    doubled     a second copy without a crash of its own between the two, or long after the first one
+    doubled     a second copy without a crash of its own between the two, soon after the first
     altered     two copies of one recipient that differ
     forbidden   a copy for whom a discard was confirmed (H-2)
     early       a copy before its hold was over (H-1)
     mistold     a state in the gateway's list that contradicts the above
 
-Legal, and counted: recovered (no reply came, delivered: RFC 1047) and repeated (in the window of a crash).
+Legal, and counted: recovered (no reply came, delivered: RFC 1047) and repeated (in the window of
+a crash).
 """
 import collections
 import datetime
 
-# Between the first copy and the synced "delivered" lie the sink's answer and one commit. A copy that was
-# at the sink so long before the crash must have been recorded.
+# Between the first copy and the synced "delivered" lie the sink's answer and one commit. A copy that
+# was there so long before the crash must have been recorded.
 WINDOW_SECONDS = 5.0
 # accepted_at is rounded to the millisecond.
 ROUNDING_SECONDS = 0.002
@@ -73,7 +74,8 @@ class History:
                     Copy(float(row[3]), row[4], int(row[5]), row[0] == "got"))
 
     def queue(self, listed, token_of):
-        """listed: rows of `sekictl list --all --json`; token_of(row): None for mail of the gateway's own."""
+        """listed: rows of `sekictl list --all --json`; token_of(row): None for the gateway's
+        own."""
         self.states = {}
         for row in listed:
             token = token_of(row)
@@ -104,7 +106,8 @@ def judge(h):
     found = collections.defaultdict(list)
     answered = {key for key, copies in h.copies.items() if any(c.answered for c in copies)}
     recovered = look_at_sent(h, answered, found)
-    repeated = sum(look_at_copies(h, key, sorted(copies), found) for key, copies in h.copies.items())
+    repeated = sum(look_at_copies(h, key, sorted(copies), found)
+                   for key, copies in h.copies.items())
     look_at_states(h, answered, found)
     numbers = (f"{len(h.acked)} acked, {len(h.failed)} refused, {len(h.unknown)} unknown of which "
                f"{recovered} recovered, {len(answered)} copies, {repeated} repeated, "

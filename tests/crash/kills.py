@@ -1,9 +1,10 @@
 """kill -9 at random times and at every killpoint, under load (CRASH-01, 08, 09, 11; H-1, H-2, H-7).
 
-One sink for the whole run. Clients send mails of one and of four recipients with holds from none to two
-seconds, some so large that their bodies go to extents. A person discards and releases. The daemon is
-killed and started again and again on the same directory; at the end everything must settle, and the judge
-looks at both ledgers, at what was promised to the person, and at what the gateway says itself.
+One sink for the whole run. Clients send mails of one and of four recipients with holds from none to
+two seconds, some so large that their bodies go to extents. A person discards and releases. The
+daemon is killed and started again and again on the same directory; at the end everything must
+settle, and the judge looks at both ledgers, at what was promised to the person, and at what the
+gateway says itself.
 """
 import collections
 import os
@@ -11,7 +12,8 @@ import random
 import threading
 import time
 
-from gate import Control, Gate, Load, NotStarted, Sink, in_background, policy, sender_token, wait_until
+from gate import (Control, Gate, Load, NotStarted, Sink, in_background, policy, sender_token,
+                  wait_until)
 from judge import History, judge
 
 HOLDS = [0, 3, 10, 20, 36000]
@@ -21,8 +23,8 @@ LONG = ["f@h36000.example"]  # survivors, so that reclaim has something to copy;
 ROUND_SECONDS = 8
 SETTLE_SECONDS = 60
 # How late a killpoint may be passed: a count that leaves some time for work before it.
-POINTS = {"before-write": 60, "after-write": 60, "after-sync": 60, "after-answer": 60, "after-index": 60,
-          "mid-reclaim": 3, "mid-recycle": 2, "mid-replay": 40}
+POINTS = {"before-write": 60, "after-write": 60, "after-sync": 60, "after-answer": 60,
+          "after-index": 60, "mid-reclaim": 3, "mid-recycle": 2, "mid-replay": 40}
 
 
 def recipients_of(token):
@@ -80,7 +82,8 @@ class Person:
             self.history.discard_asked |= keys
         else:
             self.history.release_asked |= keys
-        answers, _ = self.control.ask(verb, id=row["id"], **({"recipient": address} if address else {}))
+        only = {"recipient": address} if address else {}
+        answers, _ = self.control.ask(verb, id=row["id"], **only)
         done = {(token, a["address"]) for a in answers if a["done"]}
         self.counts[verb] += len(done)
         if verb == "discard":
@@ -160,7 +163,8 @@ class Run:
             if point:
                 died = self.gate.ended(3.0)
             else:
-                died = self.gate.ended(self.rng.choice([0.0, 0.05, 0.3, 0.8, 1.5]) * self.rng.random())
+                longest = self.rng.choice([0.0, 0.05, 0.3, 0.8, 1.5])
+                died = self.gate.ended(longest * self.rng.random())
                 assert not died, "the daemon died by itself"
             down = time.time()
             status = self.gate.kill()
@@ -217,7 +221,8 @@ def kills(build, count, seed, top):
         assert gate.stop() == 0, "no clean stop"
         check_log(gate)
     restart = sorted(run.restart_seconds)
-    return (f"{shards} shards; {numbers}; person: {dict(run.person.counts)}; died at {dict(run.fired)}; restart median "
+    return (f"{shards} shards; {numbers}; person: {dict(run.person.counts)}; "
+            f"died at {dict(run.fired)}; restart median "
             f"{restart[len(restart) // 2]:.2f} s, longest {restart[-1]:.2f} s")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does the judge see what it must see? Each row is a made-up history and the verdicts it deserves."""
+"""Does the judge see what it must see? Each row is a made-up history and its verdicts."""
 import os
 import tempfile
 import unittest
@@ -136,7 +136,8 @@ class Ledgers(unittest.TestCase):
     def test_holds(self):
         for at, asked, want in ((50.0, False, []), (49.9, False, ["early"]), (49.9, True, [])):
             with self.subTest(f"{at} {asked}"):
-                h = history(ACKED, got("t1", at=at), [], [("t1", 40.0, ["delivered"] * 2)], hold=10.0)
+                h = history(ACKED, got("t1", at=at), [], [("t1", 40.0, ["delivered"] * 2)],
+                            hold=10.0)
                 if asked:
                     h.release_asked |= {("t1", r) for r in TWO}
                 self.assertEqual(self.verdicts(h), want)
