@@ -14,6 +14,7 @@ struct mail {
     uint64_t id;
     uint32_t users; /* deliveries and bounces at work */
     bool parked;    /* a full destination will ask for it again */
+    bool admitted;  /* it was parked, and now has its turn */
     bool again;     /* it became due once more meanwhile: fetch it anew at the end */
 };
 

@@ -6,6 +6,8 @@
 
 enum {
     FETCHES_PER_TURN = 64,
+    PARKED_MANY = 5000,
+    LOOK_EVERY_MS = 5,
     MAILS_IN_WORK_MAX = 10000, /* in memory at once, about 2 KiB each without bodies */
 };
 
@@ -99,7 +101,7 @@ static bool place(struct mail *mail, uint32_t i, struct list *open)
     uint32_t room = (uint32_t)s->snapshot->settings->outbound_recipients;
     if (!d)
         return false;
-    if (!d->open && route_is_full(d)) {
+    if (!d->open && !mail->admitted && route_is_full(d)) {
         if (!mail->parked)
             route_park(d, mail->id);
         mail->parked = true;
@@ -171,7 +173,7 @@ static void fetched(struct waiter *w, const struct cell *answer)
     mail_release(mail);
 }
 
-static void fetch(struct shard *s, uint64_t id)
+static void fetch(struct shard *s, uint64_t id, bool admitted)
 {
     if (map_get(&s->mails, id_key(&id)))
         return;
@@ -179,7 +181,7 @@ static void fetch(struct shard *s, uint64_t id)
     if (!p)
         return;
     struct mail *mail = heap_take(sizeof *mail);
-    *mail = (struct mail){.shard = s, .id = id};
+    *mail = (struct mail){.shard = s, .id = id, .admitted = admitted};
     struct cell c = {.kind = CELL_FETCH, .id = id};
     if (!shard_ask(s, p->ask, &c, fetched, mail)) {
         heap_drop(mail);
@@ -190,13 +192,38 @@ static void fetch(struct shard *s, uint64_t id)
     s->mails_in_work++;
 }
 
+void outbox_admit(struct shard *s, uint64_t id)
+{
+    struct mail *mail = map_get(&s->mails, id_key(&id));
+    if (mail)
+        mail->again = true;
+    else
+        id_queue_put(&s->admitted, id);
+}
+
+/* With much parked, most of what is ready would be parked too: looking costs the keeper a read each, so
+ * only some are looked at, to find those whose destination is free. */
+static bool may_look(struct shard *s)
+{
+    uint64_t now = loop_now_ms(s->loop);
+    if (s->parked < PARKED_MANY)
+        return true;
+    if (now - s->looked_ms < LOOK_EVERY_MS)
+        return false;
+    s->looked_ms = now;
+    return true;
+}
+
 void outbox_turn(struct shard *s)
 {
     uint64_t id;
     for (int i = 0; i < FETCHES_PER_TURN && s->mails_in_work < MAILS_IN_WORK_MAX && !s->stopping;
          i++) {
-        if (!id_queue_take(&s->ready, &id))
+        if (id_queue_take(&s->admitted, &id))
+            fetch(s, id, true);
+        else if (s->ready.count && may_look(s) && id_queue_take(&s->ready, &id))
+            fetch(s, id, false);
+        else
             return;
-        fetch(s, id);
     }
 }

@@ -42,31 +42,37 @@ static void pump_later(struct destination *d)
         list_append(&d->shard->pumping, &d->link);
 }
 
+/* Whoever comes while others are parked goes behind them. */
 bool route_is_full(const struct destination *d)
 {
-    return d->queued >= ROUTE_QUEUE_MAX;
+    return d->queued >= ROUTE_QUEUE_MAX || d->parked.count;
 }
 
 void route_park(struct destination *d, uint64_t id)
 {
     id_queue_put(&d->parked, id);
+    d->shard->parked++;
 }
 
 void route_add(struct destination *d, struct delivery *delivery)
 {
     list_append(&d->queue, &delivery->link);
     d->queued++;
+    if (delivery->mail->admitted && d->coming)
+        d->coming--;
     pump_later(d);
 }
 
 static void unpark(struct destination *d)
 {
     uint64_t id;
-    if (d->queued > ROUTE_QUEUE_MAX / 2)
+    if (d->queued + d->coming > ROUTE_QUEUE_MAX / 2)
         return;
-    for (uint32_t room = ROUTE_QUEUE_MAX - d->queued; room > 0 && id_queue_take(&d->parked, &id);
-         room--)
-        outbox_due(d->shard, id);
+    while (d->queued + d->coming < ROUTE_QUEUE_MAX && id_queue_take(&d->parked, &id)) {
+        d->shard->parked--;
+        d->coming++;
+        outbox_admit(d->shard, id);
+    }
 }
 
 struct delivery *route_take(struct destination *d)
@@ -268,6 +274,8 @@ void route_tick(struct shard *s)
     uint64_t now = loop_now_ms(s->loop);
     while (map_next(&s->destinations, &at, &name, &value)) {
         struct destination *d = value;
+        d->coming = 0; /* what was admitted and has gone (taken back) is not waited for */
+        unpark(d);
         if (d->queued)
             pump_later(
                 d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */

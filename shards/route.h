@@ -26,6 +26,7 @@ struct destination {
     struct list queue;  /* of struct delivery */
     uint32_t queued;
     struct id_queue parked;
+    uint32_t coming;       /* parked ids that were admitted and are being fetched */
     struct delivery *open; /* being filled by the outbox, within one call */
     struct list open_link;
     struct list idle; /* transmits that could take a delivery */

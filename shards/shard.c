@@ -299,11 +299,12 @@ static void turn(struct shard *s)
     if (s->stopping)
         try_to_stop(s);
     speak(s);
-    log_flush();
     uint64_t wait = u64_min(TURN_MS_MAX, next > now ? next - now : 0);
-    if (!list_empty(&s->pumping) || (s->ready.count && !s->stopping))
+    if (!list_empty(&s->pumping) || ((s->ready.count || s->admitted.count) && !s->stopping))
         wait = u64_min(wait, 1);
-    loop_turn(s->loop, s->stopped ? 0 : wait);
+    /* replies go out before the log is written: nobody waits for a line */
+    loop_turn(s->loop, s->stopped || log_waiting() ? 0 : wait);
+    log_flush();
 }
 
 static void *run(void *shard)

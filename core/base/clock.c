@@ -43,10 +43,14 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* It does not change while we run; each thread reads it once. */
 struct clock_boot_id clock_boot_id(void)
 {
-    struct clock_boot_id id = {{0}};
+    static _Thread_local struct clock_boot_id id;
+    static _Thread_local bool known;
     char text[64];
+    if (known)
+        return id;
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return id;
@@ -60,6 +64,7 @@ struct clock_boot_id clock_boot_id(void)
         id.at[nibble / 2] = (char)(id.at[nibble / 2] << 4 | value);
         nibble++;
     }
+    known = true;
     return id;
 }
 

@@ -150,6 +150,11 @@ static uint64_t count_lines(struct str s)
     return count;
 }
 
+bool log_waiting(void)
+{
+    return lines.len > 0;
+}
+
 void log_flush(void)
 {
     if (lines.len == 0)

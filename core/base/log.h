@@ -65,6 +65,7 @@ void log_level_set(enum log_level least);    /* any thread */
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                size_t count);
 void log_flush(void);
+bool log_waiting(void); /* this thread has lines that are not written yet */
 
 #define log_fields(...)                      \
     (const struct log_field[]){__VA_ARGS__}, \
