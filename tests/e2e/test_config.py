@@ -18,7 +18,7 @@ BAD = {  # text: (line, words of the complaint)
     "message_size: 1KiB\n": (1, "message_size"),
     "notices: perhaps\n": (1, "notices"),
     "shards: [1, 2]\n": (1, "shards"),
-    "hold: 5m\nroute: \"unclosed\n": (2, ""),
+    "hold: 5m\nroute: \"unclosed\n": (3, ""),  # where it ends
     "hold: 5m\n\tshards: 2\n": (2, ""),
     "just words\n": (1, ""),
 }
