@@ -80,7 +80,9 @@ static void test_reset(void)
         arena_reset(&a);
         expect(a.used == 0, "%zu", a.used);
     }
-    expect(a.chunk != NULL, "one chunk is kept");
+    const struct arena_chunk *kept = a.chunk;
+    expect(kept != NULL, "one chunk is kept");
+    expect(arena_take(&a, 4096) != NULL && a.chunk == kept, "and used from its start");
     arena_drop(&a);
     expect(a.chunk == NULL && a.used == 0, "dropped");
     arena_reset(&a);

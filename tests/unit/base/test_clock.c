@@ -52,6 +52,20 @@ static void test_date(void)
     expect(strlen(clock_stamp(UINT64_MAX).at) == 24, "what has no date has its form");
 }
 
+/* The first of every month of 2027. */
+static void test_months(void)
+{
+    static const char *const want[] = {"Fri, 01 Jan", "Mon, 01 Feb", "Mon, 01 Mar", "Thu, 01 Apr",
+                                       "Sat, 01 May", "Tue, 01 Jun", "Thu, 01 Jul", "Sun, 01 Aug",
+                                       "Wed, 01 Sep", "Fri, 01 Oct", "Mon, 01 Nov", "Wed, 01 Dec"};
+    static const uint64_t days[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+    for (size_t i = 0; i < countof(want); i++) {
+        struct clock_date d = clock_date(1798761600000 + days[i] * 86400000);
+        expect_str(str_head(str_c(d.at), 11), str_c(want[i]), "month");
+        expect_str(str_skip(str_c(d.at), 11), STR(" 2027 00:00:00 +0000"), "month");
+    }
+}
+
 static void test_reading(void)
 {
     uint64_t monotonic = clock_monotonic_ms(), ns = clock_monotonic_ns(), boot = clock_boot_ms();
@@ -71,6 +85,7 @@ int main(void)
 {
     const struct test tests[] = {{"adopted time", test_adopted},
                                  {"dates", test_date},
+                                 {"months", test_months},
                                  {"reading", test_reading},
                                  {0}};
     return harness_run("clock", tests);
