@@ -12,9 +12,9 @@ struct mail {
     struct shard *shard;
     struct message *message;
     uint64_t id;
+    struct destination *admitted; /* parked it, and now has room for it; or NULL */
     uint32_t users; /* deliveries and bounces at work */
     bool parked;    /* a full destination will ask for it again */
-    bool admitted;  /* it was parked, and now has its turn */
     bool again;     /* it became due once more meanwhile: fetch it anew at the end */
 };
 

@@ -101,7 +101,7 @@ static bool place(struct mail *mail, uint32_t i, struct list *open)
     uint32_t room = (uint32_t)s->snapshot->settings->outbound_recipients;
     if (!d)
         return false;
-    if (!d->open && !mail->admitted && route_is_full(d)) {
+    if (!d->open && mail->admitted != d && route_is_full(d)) {
         if (!mail->parked)
             route_park(d, mail->id);
         mail->parked = true;
@@ -165,6 +165,8 @@ static void fetched(struct waiter *w, const struct cell *answer)
 {
     struct mail *mail = w->owner;
     mail->message = answer->object;
+    if (mail->admitted)
+        route_came(mail->admitted);
     if (mail->message) {
         work_on(mail);
         return;
@@ -173,32 +175,26 @@ static void fetched(struct waiter *w, const struct cell *answer)
     mail_release(mail);
 }
 
-static void fetch(struct shard *s, uint64_t id, bool admitted)
+/* `admitted`: the destination that parked it and now has room for it, or NULL. */
+static bool fetch(struct shard *s, uint64_t id, struct destination *admitted)
 {
-    if (map_get(&s->mails, id_key(&id)))
-        return;
+    struct mail *known = map_get(&s->mails, id_key(&id));
     struct shard_partition *p = shard_partition_of(s, id);
-    if (!p)
-        return;
+    if (known)
+        known->again = true;
+    if (known || !p)
+        return false;
     struct mail *mail = heap_take(sizeof *mail);
     *mail = (struct mail){.shard = s, .id = id, .admitted = admitted};
     struct cell c = {.kind = CELL_FETCH, .id = id};
     if (!shard_ask(s, p->ask, &c, fetched, mail)) {
         heap_drop(mail);
         id_queue_put(&s->ready, id);
-        return;
+        return false;
     }
     map_set(&s->mails, id_key(&id), mail);
     s->mails_in_work++;
-}
-
-void outbox_admit(struct shard *s, uint64_t id)
-{
-    struct mail *mail = map_get(&s->mails, id_key(&id));
-    if (mail)
-        mail->again = true;
-    else
-        id_queue_put(&s->admitted, id);
+    return true;
 }
 
 /* With much parked, most of what is ready would be parked too: looking costs the keeper a read each, so
@@ -214,16 +210,28 @@ static bool may_look(struct shard *s)
     return true;
 }
 
+/* First those that were parked at destinations that have room now. */
+static bool fetch_parked(struct shard *s, int *left)
+{
+    struct list *link;
+    while (*left > 0 && (link = list_take(&s->unparking))) {
+        struct destination *d = owner_of(link, struct destination, unparking);
+        uint64_t id;
+        while (*left > 0 && route_unpark(d, &id)) {
+            --*left;
+            if (!fetch(s, id, d))
+                route_came(d);
+        }
+    }
+    return *left > 0;
+}
+
 void outbox_turn(struct shard *s)
 {
     uint64_t id;
-    for (int i = 0; i < FETCHES_PER_TURN && s->mails_in_work < MAILS_IN_WORK_MAX && !s->stopping;
-         i++) {
-        if (id_queue_take(&s->admitted, &id))
-            fetch(s, id, true);
-        else if (s->ready.count && may_look(s) && id_queue_take(&s->ready, &id))
-            fetch(s, id, false);
-        else
-            return;
-    }
+    int left = s->stopping ? 0 : FETCHES_PER_TURN;
+    if (s->mails_in_work >= MAILS_IN_WORK_MAX || !fetch_parked(s, &left))
+        return;
+    while (left-- > 0 && s->ready.count && may_look(s) && id_queue_take(&s->ready, &id))
+        (void)fetch(s, id, NULL);
 }

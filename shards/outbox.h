@@ -13,10 +13,6 @@
 #include "shards/mail.h"
 
 void outbox_due(struct shard *s, uint64_t id);
-
-/* A parked id whose destination has room again: before those that have not been looked at yet. */
-void outbox_admit(struct shard *s, uint64_t id);
-
 void outbox_turn(struct shard *s);
 
 /* The mail's last user has gone. */

@@ -26,6 +26,7 @@ struct destination *route_of(struct shard *s, struct str domain)
         return NULL;
     *d = (struct destination){.shard = s, .touched_ms = loop_now_ms(s->loop)};
     list_init(&d->link);
+    list_init(&d->unparking);
     list_init(&d->queue);
     list_init(&d->idle);
     buffer_init(&d->name, LIMIT_DOMAIN_BYTES + 16);
@@ -58,21 +59,30 @@ void route_add(struct destination *d, struct delivery *delivery)
 {
     list_append(&d->queue, &delivery->link);
     d->queued++;
-    if (delivery->mail->admitted && d->coming)
-        d->coming--;
     pump_later(d);
 }
 
+/* Room for half a queue of parked ids: the outbox takes them in its next turn. */
 static void unpark(struct destination *d)
 {
-    uint64_t id;
-    if (d->queued + d->coming > ROUTE_QUEUE_MAX / 2)
-        return;
-    while (d->queued + d->coming < ROUTE_QUEUE_MAX && id_queue_take(&d->parked, &id)) {
-        d->shard->parked--;
-        d->coming++;
-        outbox_admit(d->shard, id);
-    }
+    if (d->parked.count && d->queued + d->coming <= ROUTE_QUEUE_MAX / 2 &&
+        !list_linked(&d->unparking))
+        list_append(&d->shard->unparking, &d->unparking);
+}
+
+bool route_unpark(struct destination *d, uint64_t *id)
+{
+    if (d->queued + d->coming >= ROUTE_QUEUE_MAX || !id_queue_take(&d->parked, id))
+        return false;
+    d->shard->parked--;
+    d->coming++;
+    return true;
+}
+
+void route_came(struct destination *d)
+{
+    d->coming--;
+    unpark(d);
 }
 
 struct delivery *route_take(struct destination *d)
@@ -257,6 +267,7 @@ void route_turn(struct shard *s)
 static void forget(struct destination *d)
 {
     list_remove(&d->link);
+    list_remove(&d->unparking);
     if (d->resolving)
         resolver_forget(d->shard->resolver, &d->question);
     heap_drop(d->exchangers);
@@ -274,12 +285,11 @@ void route_tick(struct shard *s)
     uint64_t now = loop_now_ms(s->loop);
     while (map_next(&s->destinations, &at, &name, &value)) {
         struct destination *d = value;
-        d->coming = 0; /* what was admitted and has gone (taken back) is not waited for */
         unpark(d);
         if (d->queued)
             pump_later(
                 d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
-        else if (!d->connections && !d->resolving && !d->parked.count &&
+        else if (!d->connections && !d->resolving && !d->parked.count && !d->coming &&
                  now - d->touched_ms > FORGET_MS) {
             (void)map_remove(&s->destinations, name);
             forget(d);

@@ -22,6 +22,7 @@ struct transmit;
 struct destination {
     struct shard *shard;
     struct list link;   /* in shard->pumping when something is to be started */
+    struct list unparking; /* in shard->unparking when parked ids can be taken up */
     struct buffer name; /* domain, or the route */
     struct list queue;  /* of struct delivery */
     uint32_t queued;
@@ -50,6 +51,10 @@ struct destination *route_of(struct shard *s, struct str domain);
 void route_add(struct destination *d, struct delivery *delivery);
 bool route_is_full(const struct destination *d);
 void route_park(struct destination *d, uint64_t id);
+
+/* A parked id that has room now; false: none. It is on its way until route_came(). */
+bool route_unpark(struct destination *d, uint64_t *id);
+void route_came(struct destination *d);
 
 /* Next delivery for a connection that is ready; NULL: none. */
 struct delivery *route_take(struct destination *d);

@@ -300,7 +300,7 @@ static void turn(struct shard *s)
         try_to_stop(s);
     speak(s);
     uint64_t wait = u64_min(TURN_MS_MAX, next > now ? next - now : 0);
-    if (!list_empty(&s->pumping) || ((s->ready.count || s->admitted.count) && !s->stopping))
+    if (!list_empty(&s->pumping) || ((s->ready.count || !list_empty(&s->unparking)) && !s->stopping))
         wait = u64_min(wait, 1);
     /* replies go out before the log is written: nobody waits for a line */
     loop_turn(s->loop, s->stopped || log_waiting() ? 0 : wait);
@@ -364,6 +364,7 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     s->to_coordinator = given->to_coordinator;
     port_init(&s->port);
     list_init(&s->pumping);
+    list_init(&s->unparking);
     map_init(&s->mails, random_u64());
     map_init(&s->destinations, random_u64());
     map_init(&s->clients, random_u64());

@@ -13,6 +13,7 @@
  * Time     due times are adopted wall-clock ms. The keeper reads the boot clock for anchors only.
  * Promise  COMMIT_SYNCED means on stable storage: only then may a client hear "250". A lone unit is
  *          written at once; what waits together shares one write and one sync.
+ *          A new message that is due when it is committed is not ARMed: its asker sends it off.
  * Errors   COMMIT_FULL is for now (452): the disk reserve or a limit is reached; moves, which need
  *          little, still work. COMMIT_REFUSED: a move that may not be skipped was not legal,
  *          nothing of the unit was written. COMMIT_FAILED: the first write or sync error is final
