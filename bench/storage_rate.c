@@ -2,6 +2,7 @@
  * worker asks it: storage_rate [DIRECTORY [SECONDS [BODY_BYTES]]]. Prints one line for each number
  * of mails in flight, and a hash of what is found afterwards. */
 #include "core/base/clock.h"
+#include "core/base/counter.h"
 #include "core/base/heap.h"
 #include "core/base/histogram.h"
 #include "core/base/id.h"
@@ -91,6 +92,7 @@ static void run(struct bench *b, uint64_t in_flight, double seconds)
     b->done = b->refused = 0;
     uint64_t asked = 0, start = clock_monotonic_ns();
     double cpu = cpu_us();
+    uint64_t groups = counter_read(COUNTER_commit_groups);
     uint64_t end = start + (uint64_t)(seconds * 1e9);
     while (clock_monotonic_ns() < end || b->done + b->refused < asked) {
         while (asked - b->done - b->refused < in_flight && clock_monotonic_ns() < end) {
@@ -103,10 +105,12 @@ static void run(struct bench *b, uint64_t in_flight, double seconds)
         take(b);
     }
     double took = (double)(clock_monotonic_ns() - start) / 1e9;
-    (void)printf("in_flight=%" PRIu64 " rate=%.0f/s p50_us=%" PRIu64 " p99_us=%" PRIu64
+    (void)printf("in_flight=%" PRIu64 " rate=%.0f/s group=%.1f p50_us=%" PRIu64 " p99_us=%" PRIu64
                  " cpu_us_per_mail=%.2f refused=%" PRIu64 "\n",
-                 in_flight, (double)b->done / took, histogram_quantile(&b->us, 0.5),
-                 histogram_quantile(&b->us, 0.99), (cpu_us() - cpu) / (double)b->done, b->refused);
+                 in_flight, (double)b->done / took,
+                 (double)b->done / (double)(counter_read(COUNTER_commit_groups) - groups),
+                 histogram_quantile(&b->us, 0.5), histogram_quantile(&b->us, 0.99),
+                 (cpu_us() - cpu) / (double)b->done, b->refused);
     (void)fflush(stdout);
 }
 
@@ -142,7 +146,11 @@ int main(int argc, char **argv)
         run(&b, flights[i], seconds);
     struct partition_usage u;
     partition_usage(b.p, &u);
-    (void)printf("messages=%" PRIu64 " segments=%" PRIu64 "\n", u.messages, u.segments);
+    struct rusage r;
+    (void)getrusage(RUSAGE_SELF, &r);
+    (void)printf("messages=%" PRIu64 " segments=%" PRIu64 " commit_p50_us=%" PRIu64
+                 " commit_p99_us=%" PRIu64 " rss_max_kib=%ld\n",
+                 u.messages, u.segments, u.commit_p50_us, u.commit_p99_us, r.ru_maxrss);
     partition_stop(&b.p);
     ring_drop(&b.ask);
     ring_drop(&b.answer);

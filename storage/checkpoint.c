@@ -14,6 +14,8 @@
 enum {
     BUSY_BYTES = 32 << 10, /* that a group of others carries for us */
     IDLE_BYTES = 256 << 10,
+    STATES_BYTES = 96, /* of one message in a checkpoint, about */
+    CARRIED_SHARE = 8,
     STEPS = 16, /* of a cursor before it seeks */
     BEGIN = 0,
     END = 1,
@@ -145,6 +147,16 @@ static bool put_documents(struct partition *p, size_t room, bool *end)
     return result != INDEX_BROKEN;
 }
 
+/* Is it time? Every few segments, and the more lives the later: so that what is carried is at most
+ * an eighth of what is written. */
+static bool is_due(const struct partition *p, uint32_t generation)
+{
+    uint64_t carried = p->at.messages * STATES_BYTES;
+    uint64_t segments =
+        u64_max(CHECKPOINT_SEGMENTS, carried * CARRIED_SHARE / p->settings.segment_bytes);
+    return generation >= u64_max(p->at.checkpoint_floor, 1) + segments;
+}
+
 static void begin(struct partition *p)
 {
     struct checkpoint *k = &p->checkpoint;
@@ -163,8 +175,7 @@ void checkpoint_put(struct partition *p, size_t bytes)
     struct checkpoint *k = &p->checkpoint;
     size_t room = p->group.used + bytes;
     bool end = false;
-    uint64_t floor = u64_max(p->at.checkpoint_floor, 1);
-    if (!k->running && p->group.place.generation >= floor + CHECKPOINT_SEGMENTS)
+    if (!k->running && is_due(p, p->group.place.generation))
         begin(p);
     else if (k->running && !k->documents)
         k->running = put_messages(p, room);
@@ -178,8 +189,7 @@ void checkpoint_put(struct partition *p, size_t bytes)
 
 bool checkpoint_turn(struct partition *p)
 {
-    uint64_t floor = u64_max(p->at.checkpoint_floor, 1);
-    if (p->busy || (!p->checkpoint.running && p->at.next.generation < floor + CHECKPOINT_SEGMENTS))
+    if (p->busy || (!p->checkpoint.running && !is_due(p, p->at.next.generation)))
         return false; /* the groups of others carry it */
     commit_open_group(p);
     if (!commit_make_room(p, (size_t)2 * IDLE_BYTES, true))

@@ -36,6 +36,7 @@ enum {
     CACHE_BYTES = 16 << 20,
     PERSISTED_TIER = 2, /* ReadTier::kPersistedTier: without the memory tables */
     BLOOM_BITS = 10,
+    RUNS = 8,
     BLOCK_BYTES = 4096,
 };
 
@@ -89,7 +90,10 @@ static void make_options(struct index *ix)
     rocksdb_options_set_write_buffer_size(ix->options, WRITE_BUFFER_BYTES);
     rocksdb_options_set_max_write_buffer_number(ix->options, WRITE_BUFFERS);
     rocksdb_options_set_target_file_size_base(ix->options, WRITE_BUFFER_BYTES);
-    rocksdb_options_set_max_bytes_for_level_base(ix->options, (uint64_t)64 << 20);
+    /* sorted runs of like size are merged: a value is rewritten three times instead of ten; reads
+     * of one key look into every run, but its filter says no */
+    rocksdb_options_set_compaction_style(ix->options, rocksdb_universal_compaction);
+    rocksdb_options_set_level0_file_num_compaction_trigger(ix->options, RUNS);
     rocksdb_options_set_max_background_jobs(ix->options, 2);
     rocksdb_options_set_compression(ix->options, rocksdb_lz4_compression);
     rocksdb_logger_t *silent = index_logger_make();

@@ -412,11 +412,13 @@ void *keeper_main(void *partition)
         bool stop = atomic_load(&p->stop);
         drain(p);
         p->busy = p->asked_count > 0;
-        if (p->asked_count || (p->anchor_waits && !p->failed && !p->index_down))
+        bool anchor = p->anchor_waits && !p->failed && !p->index_down;
+        if (p->asked_count || anchor)
             commit_turn(p);
         bool more = chores(p);
         flush_rings(p);
-        if (stop && p->asked_count == 0 && is_quiet(p))
+        anchor = p->anchor_waits && !p->failed && !p->index_down;
+        if (stop && p->asked_count == 0 && !anchor && is_quiet(p))
             break;
         if (!more && (p->asked_count == 0 || p->index_down))
             rest(p);

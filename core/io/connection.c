@@ -5,10 +5,12 @@
  * names a closed descriptor would reach whoever gets its number next. So closing is: cancel, wait
  * for the last completion, close, gone().
  *
- * Receives are single, not multishot: a multishot that finds a fast peer fills 32 buffers before
- * the owner can pause it. A single one is bounded by one buffer and needs no cancel to pause; it
- * costs one more submission entry a receive, but no system call. When the kernel says that more is
- * there already, it is read at once into the same buffer, as long as the owner takes it.
+ * Receives are multishots that end after LOOP_RECEIVE_BYTES: a fast peer fills buffers before the
+ * owner can pause it, and this bounds what has to be kept then; it is also what one connection gets
+ * in a turn, so that others get theirs. A pause alone cancels nothing, most peers wait for an answer
+ * then anyway; the first bytes that come during a pause do. Where the kernel has no such bound the
+ * receives are single, and when it says that more is there already, that is read at once into the
+ * same buffer, as long as the owner takes it.
  */
 #include "core/io/connection.h"
 
@@ -22,7 +24,9 @@
 
 enum {
     KEPT_BYTES = 4096, /* buffers larger than this are given back when they are empty */
-    ROUNDS = 8,        /* buffers that one connection gets in a turn, so that others get theirs */
+    ROUNDS = LOOP_RECEIVE_BYTES / LIMIT_RECEIVE_BUFFER_BYTES, /* of single receives in a turn */
+    /* what data() may leave, what is in flight then, and the TLS record that it completes */
+    IN_BYTES_MAX = CONNECTION_UNREAD_BYTES + LOOP_RECEIVE_BYTES + (32 << 10),
     WIRE_SLACK_BYTES = 64 << 10, /* for TLS: records around small sends, handshakes, alerts */
 };
 
@@ -59,9 +63,9 @@ static void tell_lost(struct connection *c, int error)
 
 static void listen_on(struct connection *c)
 {
-    bool wanted = c->finishing || !c->paused;
+    bool wanted = c->finishing || (!c->paused && c->in.len <= CONNECTION_UNREAD_BYTES);
     if (c->connected && wanted && !c->ended && !c->closing && !c->receive.in_flight)
-        loop_receive_once(c->loop, &c->receive, c->fd);
+        loop_receive(c->loop, &c->receive, c->fd);
 }
 
 /* Give plain bytes to the owner, first what is left of earlier ones. */
@@ -78,7 +82,7 @@ static void deliver(struct connection *c, struct str plain)
         }
         if (hold)
             return;
-        plain = buffer_str(&c->in);
+        plain = str_head(buffer_str(&c->in), CONNECTION_UNREAD_BYTES);
     }
     if (plain.len == 0)
         return;
@@ -87,14 +91,18 @@ static void deliver(struct connection *c, struct str plain)
     c->calls->data(c, &rest);
     must(rest.len <= plain.len);
     /* bytes in the clear never become bytes of the TLS session that data() just began */
-    if (is_over(c) || c->tls != tls || rest.len == 0) {
+    if (is_over(c) || c->tls != tls)
         buffer_clear(&c->in);
-    } else if (c->in.len) {
+    else if (c->in.len)
         buffer_consume(&c->in, plain.len - rest.len);
-    } else {
+    else
         buffer_put(&c->in, rest);
-        if (c->in.full)
+    bool more = c->in.len > CONNECTION_UNREAD_BYTES || (c->in.len && rest.len == 0);
+    if (more && !c->paused) { /* than is given at once; it came during a pause */
+        if (rest.len == plain.len)
             tell_lost(c, -EMSGSIZE);
+        else
+            connection_resume(c);
     }
     tidy(&c->in);
 }
@@ -102,9 +110,11 @@ static void deliver(struct connection *c, struct str plain)
 /* The end of input is told after the bytes before it, so a pause holds it back with them. */
 static void end(struct connection *c, int error)
 {
+    if (c->ended) /* of the TLS session; this is of the socket */
+        return;
     c->ended = true;
     c->end_error = error;
-    if (!c->paused || c->in.len == 0)
+    if ((!c->paused && !c->again) || c->in.len == 0)
         tell_lost(c, error);
 }
 
@@ -166,9 +176,11 @@ static void on_receive(struct op *op)
     struct received r;
     if (loop_received(c->loop, op, &r)) {
         take_in(c, str_from(r.at, r.len));
-        if (r.more)
+        if (op->once && r.more)
             take_more(c, &r);
         loop_buffer_return(c->loop, &r);
+        if (c->paused && !c->finishing)
+            loop_cancel(c->loop, op);
     } else if (op->result != -ECANCELED && !c->closing) {
         end(c, op->result);
     }
@@ -258,7 +270,7 @@ static void on_task(struct task *t)
         c->again = false;
         loop_hurry(c->loop);
         deliver(c, STR(""));
-        if (c->ended && !c->paused)
+        if (c->ended && !c->paused && !c->again)
             tell_lost(c, c->end_error);
         listen_on(c);
     }
@@ -304,7 +316,7 @@ static void set_up(struct connection *c, struct loop *l, const struct connection
     };
     buffer_init(&c->out, 2 * send_max + WIRE_SLACK_BYTES);
     buffer_init(&c->sending, 2 * send_max + WIRE_SLACK_BYTES);
-    buffer_init(&c->in, CONNECTION_UNREAD_BYTES);
+    buffer_init(&c->in, IN_BYTES_MAX);
     const int one =
         1; /* whole replies are sent at once: nothing to wait for (fails on Unix sockets) */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

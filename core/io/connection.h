@@ -2,9 +2,9 @@
  *
  * Thread   the loop's.
  * Memory   embedded in its owner, who may free itself only in or after gone(). Output waits in one
- *          buffer of at most `send_max` bytes; while paused at most one more receive buffer (16
- *          KiB) is read, so a slow owner holds back the peer instead of memory. An idle connection
- *          holds at most 4 KiB each way, besides its TLS session.
+ *          buffer of at most `send_max` bytes; while paused at most what was in flight is still read
+ *          (LOOP_RECEIVE_BYTES), so a slow owner holds back the peer instead of memory. An idle
+ *          connection holds at most 4 KiB each way, besides its TLS session.
  * Cost     output is collected and goes out in one send at the start of the next turn.
  * Promise  callbacks come from loop_turn() only, never from inside a call of this file.
  *          data() gets plain bytes; it may leave some unread (they are given again when
@@ -52,7 +52,7 @@ struct connection {
     struct buffer out;     /* wire bytes not yet handed to the kernel */
     struct buffer sending; /* wire bytes in flight */
     size_t sent;           /* of `sending` */
-    struct buffer in;      /* plain bytes that data() left unread */
+    struct buffer in;      /* plain bytes that data() left unread, or that came while paused */
     size_t send_max;
     bool connected, paused, again; /* again: resumed, give `in` once more */
     bool handshaking, deaf;        /* deaf: what arrives before our go-ahead left is dropped */

@@ -44,6 +44,8 @@ struct loop {
     char *buffer_bytes;
     unsigned buffers, buffers_out;
     struct list starved;
+    enum receiving receiving;
+    bool receiving_works; /* the kernel knows RECEIVE_BOUNDED */
 
     struct completion *reaped;
     size_t reaped_count, reaped_room;
@@ -191,6 +193,8 @@ static void adopt(struct loop *l)
     (void)io_uring_register_ring_fd(&l->ring);
 }
 
+static void prepare_receive(struct loop *l, struct op *op);
+
 /* ---- reaping ---- */
 
 static void keep(struct loop *l, const struct completion *c)
@@ -235,6 +239,17 @@ static void give_back(struct loop *l, uint16_t buffer)
     offer(l, buffer);
 }
 
+/* A kernel before 6.17 calls a bounded multishot invalid: receive once, from now on. */
+static bool receive_less(struct loop *l, struct op *op)
+{
+    if (!op->hungry || op->once || op->cancelled || l->receiving_works)
+        return false;
+    l->receiving = RECEIVE_SINGLE;
+    op->once = true;
+    prepare_receive(l, op);
+    return true;
+}
+
 static void run_one(struct loop *l, const struct completion *c)
 {
     struct op *op = c->op;
@@ -252,6 +267,10 @@ static void run_one(struct loop *l, const struct completion *c)
         }
         op->result = -ECANCELED; /* the cancel came too late to find it */
     }
+    if (c->result == -EINVAL && !more && receive_less(l, op))
+        return;
+    if (c->result > 0 && op->hungry && !op->once)
+        l->receiving_works = true;
     op->in_flight = more;
     op->done(op);
 }
@@ -284,8 +303,6 @@ static void run_tasks(struct loop *l)
         }
     }
 }
-
-static void prepare_receive(struct loop *l, struct op *op);
 
 static void feed_starved(struct loop *l)
 {
@@ -413,10 +430,14 @@ void loop_accept(struct loop *l, struct op *op, int listen_fd)
 static void prepare_receive(struct loop *l, struct op *op)
 {
     struct io_uring_sqe *sqe = slot(l);
-    if (op->once)
+    if (op->once) {
         io_uring_prep_recv(sqe, op->fd, NULL, LIMIT_RECEIVE_BUFFER_BYTES, 0);
-    else
+    } else {
         io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
+        /* optlen, a name that liburing 2.3 does not know; the last receive may go beyond it by all
+         * but one byte of its buffer */
+        sqe->file_index = LOOP_RECEIVE_BYTES - LIMIT_RECEIVE_BUFFER_BYTES + 1;
+    }
     /* the last completion said that nothing was left: wait first, do not try in vain */
     if (op->once && op->result > 0 && !(op->flags & IORING_CQE_F_SOCK_NONEMPTY))
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
@@ -436,9 +457,19 @@ static void receive(struct loop *l, struct op *op, int fd, bool once)
     prepare_receive(l, op);
 }
 
+void loop_receive_as(struct loop *l, enum receiving r)
+{
+    l->receiving = r;
+}
+
+unsigned loop_buffers_out(const struct loop *l)
+{
+    return l->buffers_out;
+}
+
 void loop_receive(struct loop *l, struct op *op, int fd)
 {
-    receive(l, op, fd, false);
+    receive(l, op, fd, l->receiving == RECEIVE_SINGLE);
 }
 
 void loop_receive_once(struct loop *l, struct op *op, int fd)

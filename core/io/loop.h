@@ -50,6 +50,16 @@ struct received {
     bool more; /* the socket holds more bytes already */
 };
 
+/* What loop_receive() does. */
+enum receiving {
+    RECEIVE_BOUNDED, /* multishot that ends after LOOP_RECEIVE_BYTES: Linux 6.17 */
+    RECEIVE_SINGLE,  /* what older kernels get: their multishot takes what it wants */
+};
+
+enum {
+    LOOP_RECEIVE_BYTES = 128 << 10
+};
+
 struct loop;
 
 NODISCARD struct loop *loop_open(unsigned entries, unsigned buffers, struct buffer *errors);
@@ -80,9 +90,13 @@ struct buffer *loop_scratch(struct loop *l);
 void loop_watch_port(struct loop *l, struct port *p, bool (*idle)(void *owner), void *owner);
 
 void loop_accept(struct loop *l, struct op *op, int listen_fd); /* multishot */
-/* Into buffers of the loop: many times, or once (at most one buffer's worth). */
-void loop_receive(struct loop *l, struct op *op, int fd); /* multishot */
+/* Into buffers of the loop: many times, until LOOP_RECEIVE_BYTES have come in all (op_ended() says
+ * when: start again then, and others get their turn first), or once, at most one buffer's worth.
+ * A kernel that cannot bound a multishot receives once either way: op->once says so. */
+void loop_receive(struct loop *l, struct op *op, int fd);
 void loop_receive_once(struct loop *l, struct op *op, int fd);
+void loop_receive_as(struct loop *l, enum receiving r); /* for tests and measurements */
+unsigned loop_buffers_out(const struct loop *l);        /* not yet given back; the same */
 NODISCARD bool loop_received(struct loop *l, const struct op *op, struct received *out);
 void loop_buffer_return(struct loop *l, const struct received *r);
 void loop_send(struct loop *l, struct op *op, int fd, const char *at, size_t len);

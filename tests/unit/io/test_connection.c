@@ -315,7 +315,7 @@ static void flood(struct tls_context *tls)
     for (int turn = 0; turn < 300; turn++)
         loop_turn(loop, 1);
     size_t unread = c->in.len;
-    expect(unread <= 2 * LIMIT_RECEIVE_BUFFER_BYTES, "%zu bytes read while paused", unread);
+    expect(unread <= LOOP_RECEIVE_BYTES, "%zu bytes read while paused", unread);
     expect(k.sent < k.to_send && connection_unsent(&k.c) <= 3 * ECHO_SEND_MAX, "client waits");
     connection_resume(c);
     expect(turn_until(k.gone && echo.gone == 1), "gone");
@@ -327,6 +327,189 @@ static void test_bounds(void)
 {
     flood(NULL);
     flood(server_tls);
+}
+
+/* ---- pauses in the middle of a stream ---- */
+
+/* An owner that pauses as it likes, and a raw peer that sends as fast as the socket takes it. */
+struct sink {
+    struct connection c;
+    int peer;
+    size_t to_send, sent, received, differ, unread_max;
+    int calls, close_at; /* callback; 0: never */
+    bool pauses, toggles, gone, lost;
+    int error;
+};
+
+static void sink_on_data(struct connection *c, struct str *in)
+{
+    struct sink *s = owner_of(c, struct sink, c);
+    expect(!s->lost && in->len <= CONNECTION_UNREAD_BYTES, "%zu at once", in->len);
+    size_t take = s->toggles ? random_below(in->len + 1) : in->len;
+    for (size_t i = 0; i < take; i++)
+        s->differ += in->at[i] != pattern(0, s->received + i);
+    s->received += take;
+    *in = str_skip(*in, take);
+    if (s->pauses || (s->toggles && (in->len || random_below(3) == 0)))
+        connection_pause(c);
+    if (s->toggles && random_below(3) == 0)
+        connection_resume(c);
+    if (++s->calls == s->close_at)
+        connection_close(c);
+}
+
+static void sink_on_lost(struct connection *c, int error)
+{
+    struct sink *s = owner_of(c, struct sink, c);
+    s->lost = true;
+    s->error = error;
+    connection_close(c);
+}
+
+static void sink_on_gone(struct connection *c)
+{
+    struct sink *s = owner_of(c, struct sink, c);
+    expect(!s->gone, "gone once");
+    s->gone = true;
+}
+
+static const struct connection_calls sink_calls = {
+    .data = sink_on_data,
+    .lost = sink_on_lost,
+    .gone = sink_on_gone,
+};
+
+static void sink_open(struct sink *s, size_t to_send)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof a;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(listener >= 0 && bind(listener, (struct sockaddr *)&a, sizeof a) == 0);
+    must(listen(listener, 1) == 0 && getsockname(listener, (struct sockaddr *)&a, &len) == 0);
+    *s = (struct sink){.to_send = to_send};
+    s->peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(s->peer >= 0 && connect(s->peer, (struct sockaddr *)&a, sizeof a) == 0);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    must(fd >= 0);
+    (void)close(listener);
+    connection_accept(&s->c, loop, &sink_calls, fd, ECHO_SEND_MAX);
+}
+
+/* Send what the socket takes, then the end; turn once. */
+static void sink_turn(struct sink *s)
+{
+    char bytes[8192];
+    while (s->sent < s->to_send) {
+        size_t len = size_min(sizeof bytes, s->to_send - s->sent);
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = pattern(0, s->sent + i);
+        ssize_t sent = send(s->peer, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent <= 0)
+            break;
+        s->sent += (size_t)sent;
+    }
+    if (s->sent == s->to_send)
+        (void)shutdown(s->peer, SHUT_WR);
+    loop_turn(loop, 0);
+    if (s->c.in.len > s->unread_max)
+        s->unread_max = s->c.in.len;
+}
+
+static void sink_check(struct sink *s, int files)
+{
+    (void)close(s->peer);
+    loop_turn(loop, 0);
+    expect(s->differ == 0, "%zu differ", s->differ);
+    expect(open_files() == files, "descriptors leaked: %d, %d", open_files(), files);
+    expect(loop_buffers_out(loop) == 0, "%u buffers leaked", loop_buffers_out(loop));
+}
+
+/* The owner takes everything that it is given, and pauses each time for some turns. */
+static void test_pause_bounds(void)
+{
+    int files = open_files();
+    struct sink s;
+    sink_open(&s, 6 << 20);
+    s.pauses = true;
+    for (int turn = 0; turn < 20000 && !s.gone; turn++) {
+        sink_turn(&s);
+        expect(!s.c.paused || loop_buffers_out(loop) == 0, "buffers kept while paused");
+        if (turn % 8 == 0 && s.c.paused)
+            connection_resume(&s.c);
+    }
+    expect(s.gone && s.lost && s.error == 0 && s.received == s.to_send, "%zu of %zu", s.received,
+           s.to_send);
+    expect(s.unread_max <= LOOP_RECEIVE_BYTES, "%zu kept while paused", s.unread_max);
+    sink_check(&s, files);
+}
+
+/* Pauses and resumes at random, in callbacks and between turns, so that cancels meet completions,
+ * new receives, and the end. */
+static void test_pause_races(void)
+{
+    int files = open_files();
+    for (int run = 0; run < 30; run++) {
+        struct sink s;
+        sink_open(&s, 1 + random_below(1 << 20));
+        s.toggles = true;
+        uint64_t start = clock_monotonic_ms();
+        while (!s.gone && clock_monotonic_ms() - start < DEADLINE_MS) {
+            sink_turn(&s);
+            if (random_below(3) == 0)
+                connection_pause(&s.c);
+            if (random_below(2) == 0 || s.c.in.len == 0)
+                connection_resume(&s.c);
+        }
+        expect(s.gone && s.lost && s.error == 0, "gone %d, lost %d: %d", s.gone, s.lost, s.error);
+        expect(s.unread_max <= CONNECTION_UNREAD_BYTES + LOOP_RECEIVE_BYTES, "%zu kept",
+               s.unread_max);
+        sink_check(&s, files);
+    }
+}
+
+/* Paused at the first bytes, closed some turns and callbacks later: while the cancel of the pause
+ * is prepared, submitted, or has completed. */
+static void test_close_while_cancelling(void)
+{
+    int files = open_files();
+    for (int wait = 0; wait < 40; wait++) {
+        struct sink s;
+        sink_open(&s, 2 << 20);
+        s.pauses = true;
+        s.close_at = wait % 4;
+        for (int turn = 0; turn < wait / 4; turn++) {
+            sink_turn(&s);
+            if (s.close_at && s.c.paused && !s.gone)
+                connection_resume(&s.c);
+        }
+        if (!s.gone)
+            connection_close(&s.c);
+        expect(turn_until(s.gone), "wait %d", wait);
+        expect(!s.c.receive.in_flight && s.c.in.room == 0, "nothing is kept");
+        sink_check(&s, files);
+    }
+}
+
+/* One that sends without end, and one with a line: the line is not behind the whole stream. */
+static void test_greedy(void)
+{
+    int files = open_files();
+    struct sink greedy, modest;
+    sink_open(&greedy, 64 << 20);
+    sink_open(&modest, 16);
+    for (int turn = 0; turn < 3; turn++)
+        sink_turn(&greedy);
+    size_t before = greedy.received;
+    for (int turn = 0; turn < 3 && !modest.received; turn++)
+        sink_turn(&modest);
+    expect(modest.received == 16, "%zu", modest.received);
+    expect(greedy.received - before <= 3 * LOOP_RECEIVE_BYTES, "%zu in three turns",
+           greedy.received - before);
+    connection_close(&greedy.c);
+    connection_close(&modest.c);
+    expect(turn_until(greedy.gone && modest.gone), "gone");
+    (void)close(modest.peer);
+    sink_check(&greedy, files);
 }
 
 /* A peer that sends and does not read: connection_send() says so. */
@@ -526,6 +709,11 @@ static void test_paused_end(void)
     echo_close(&echo);
 }
 
+static void test_buffers(void)
+{
+    expect(loop_buffers_out(loop) == 0, "%u", loop_buffers_out(loop));
+}
+
 int main(void)
 {
     buffer_init(&errors, 1 << 16);
@@ -548,9 +736,16 @@ int main(void)
         {"TLSIN-01 STARTTLS and what was sent with it", test_starttls},
         {"half-closed", test_half_close},
         {"end while paused", test_paused_end},
+        {"pauses bound what is kept", test_pause_bounds},
+        {"pauses race with completions", test_pause_races},
+        {"closed while a cancel is on its way", test_close_while_cancelling},
+        {"a greedy peer leaves room", test_greedy},
+        {"no buffer is kept", test_buffers},
         {0},
     };
     int status = harness_run("connection", tests);
+    loop_receive_as(loop, RECEIVE_SINGLE);
+    status |= harness_run("connection, single receives", tests);
     loop_close(&loop);
     tls_context_drop(&server_tls);
     tls_context_drop(&client_tls);

@@ -213,6 +213,57 @@ static void test_starved(void)
     loop_close(&l);
 }
 
+/* A multishot ends at its bound. */
+static void test_bounded(void)
+{
+    struct loop *l = open_loop(8, 16);
+    int fds[2];
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    struct waiter w;
+    waiter_init(&w, l);
+    static char bytes[LOOP_RECEIVE_BYTES];
+    const size_t piece = 1000;
+    loop_receive(l, &w.op, fds[0]);
+    size_t sent = 0;
+    while (w.op.in_flight && sent < 2 * LOOP_RECEIVE_BYTES) {
+        must(write(fds[1], bytes, piece) == (ssize_t)piece);
+        sent += piece;
+        loop_turn(l, 0);
+        if (w.op.once) /* this kernel has no bound */
+            break;
+    }
+    expect(w.op.once ? w.calls <= 1 : w.bytes <= LOOP_RECEIVE_BYTES && op_ended(&w.op),
+           "%zu bytes in %d calls", w.bytes, w.calls);
+    expect(loop_buffers_out(l) == 0, "%u buffers", loop_buffers_out(l));
+    loop_close(&l);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
+/* EINVAL, as kernels without the bound say, here from a socket that nobody connected. */
+static void test_no_multishot(void)
+{
+    struct loop *l = open_loop(8, 16);
+    int lonely = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fds[2];
+    must(lonely >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    struct waiter w, other;
+    waiter_init(&w, l);
+    waiter_init(&other, l);
+    loop_receive(l, &w.op, lonely);
+    for (int turn = 0; turn < 5; turn++)
+        loop_turn(l, 1);
+    expect(w.calls == 1 && w.last == -EINVAL && w.op.once, "told when once fails too: %d", w.last);
+    loop_receive(l, &other.op, fds[0]);
+    must(write(fds[1], "x", 1) == 1);
+    for (int turn = 0; turn < 5; turn++)
+        loop_turn(l, 1);
+    expect(other.calls == 1 && other.bytes == 1 && op_ended(&other.op), "single from then on");
+    loop_close(&l);
+    (void)close(lonely);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
 /* More operations and completions than both queues hold. */
 static void test_overflow(void)
 {
@@ -347,6 +398,8 @@ int main(void)
         {"timers", test_timers},
         {"read, write, poll, cancel, close", test_files},
         {"receives without buffers", test_starved},
+        {"a multishot is bounded", test_bounded},
+        {"a kernel without bounded multishot", test_no_multishot},
         {"full queues", test_overflow},
         {"a port loses no wake-up", test_port},
         {"errors in words", test_errors},
