@@ -235,6 +235,17 @@ enum record_status record_take(struct str *in, const struct journal_place *place
     return RECORD_OK;
 }
 
+bool record_name(struct str in, const struct journal_place *place, uint64_t *id)
+{
+    if (in.len < RECORD_HEADER_BYTES || (uint8_t)in.at[0] != RECORD_MAGIC >> 8 ||
+        (uint8_t)in.at[1] != (RECORD_MAGIC & 0xff) || in.at[2] != VERSION ||
+        load32(in.at + 4) != place->generation || load64(in.at + 20) != place->stamp ||
+        (in.at[3] != RECORD_BODY && in.at[3] != RECORD_ACCEPT))
+        return false;
+    *id = load64(in.at + 8);
+    return true;
+}
+
 bool group_check(struct str raw, const struct group_header *h, uint64_t stamp)
 {
     if (raw.len < (size_t)GROUP_HEADER_BYTES + h->length)

@@ -111,6 +111,10 @@ enum record_status {
 NODISCARD enum record_status record_take(struct str *in, const struct journal_place *place,
                                          uint64_t *offset, struct record *out);
 
+/* Whose record began here, though its checksum is wrong? False: nothing that looks like one. For
+ * telling people only: nothing else of it can be believed. */
+NODISCARD bool record_name(struct str in, const struct journal_place *place, uint64_t *id);
+
 /* Are all records of a group intact? `raw` is the group from its header on. */
 NODISCARD bool group_check(struct str raw, const struct group_header *h, uint64_t stamp);
 

@@ -216,7 +216,8 @@ static bool check_range(const struct setting_row *row, uint64_t number, struct c
     buffer_puts(&b, " to ");
     setting_write_number(&b, row->type, row->max);
     buffer_putc(&b, ')');
-    (void)snprintf(why->text, sizeof why->text, "%.*s", STR_ARG(buffer_str(&b)));
+    if (!str_to_c(buffer_str(&b), why->text, sizeof why->text))
+        why->text[0] = '\0';
     return false;
 }
 

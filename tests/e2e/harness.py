@@ -26,8 +26,8 @@ from sink import Drop, ScriptSink, Sink, program, server_tls
 from smtp_client import BadReply, Client, Closed, Reply, endpoint, simple_mail, stuffed
 
 __all__ = ["BadReply", "Client", "Closed", "Dns", "Drop", "Gateway", "PASSWORD", "Reply", "ROOT",
-           "ScriptSink", "Sink", "Refused", "demo_policy", "endpoint", "load", "program", "server_tls",
-           "simple_mail", "stuffed", "wait_until"]
+           "ScriptSink", "Sink", "Refused", "demo_policy", "endpoint", "load", "program",
+           "sanitized", "server_tls", "simple_mail", "stuffed", "wait_until"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault("SEKIMORI_BUILD", os.path.join(ROOT, "build"))
@@ -55,11 +55,16 @@ def wait_until(predicate, seconds=10, what="the condition", every=0.02):
         time.sleep(every)
 
 
+def sanitized():
+    """Is it a build with sanitizers? Its memory and speed say nothing."""
+    return os.environ.get("SEKIMORI_SANITIZED") == "1"
+
+
 class Gateway:
     """A gateway of tools/sandbox. settings: config file settings, over LIGHT. policy: text of an
-    organisation, see demo_policy(). env: more environment of the daemon (LD_PRELOAD of clock tests).
-    directory: state to open again; else a fresh one that goes at the end. A test may kill() and
-    restart() it, and find its ports unchanged."""
+    organisation, see demo_policy(). env: more environment of the daemon (LD_PRELOAD of clock
+    tests). directory: state to open again; else a fresh one that goes at the end. A test may kill()
+    and restart() it, and find its ports unchanged."""
 
     def __init__(self, route=None, resolver=None, policy=None, settings=None, shards=2, env=None,
                  directory=None, build=None, start=True):

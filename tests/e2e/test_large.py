@@ -6,12 +6,12 @@ import threading
 import time
 import unittest
 
-from harness import Closed, Gateway, ScriptSink, Sink, load, wait_until
+from harness import Closed, Gateway, ScriptSink, Sink, load, sanitized, wait_until
 
 MIB = 1 << 20
-MAILS = 100
+MAILS = 10 if sanitized() else 100
 SIZE = 40 * MIB
-MEMORY_MAX = 200 * MIB
+MEMORY_MAX = (2000 if sanitized() else 200) * MIB
 
 
 class Reader(threading.Thread):

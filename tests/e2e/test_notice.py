@@ -103,8 +103,8 @@ class Notice(unittest.TestCase):
             "base64": (b64, base64.b64encode("破棄\r\n> release".encode()) + b"\r\n", "discarded"),
             "jis": (jis, "破棄\r\n".encode("iso2022_jp"), "discarded"),
             "alternative": (html, b"--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" +
-                            "破棄してください\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>no</b>\r\n"
-                            "--b--\r\n".encode(), "discarded"),
+                            "破棄してください\r\n--b\r\nContent-Type: text/html\r\n\r\n"
+                            "<b>no</b>\r\n--b--\r\n".encode(), "discarded"),
             "release": ("", b"release\r\n", "delivered"),
             "now": (b64, base64.b64encode("今すぐ\r\n".encode()) + b"\r\n", "delivered"),
         }

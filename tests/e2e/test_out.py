@@ -223,7 +223,7 @@ class Answers(Case):
                     self.assertEqual(len(sink.received), 1)
 
     def test_dropped_after_the_dot(self):
-        """The unavoidable window: it comes again, the same bytes (H-4), and may not be taken back."""
+        """The unavoidable window: it comes again, the same bytes (H-4), and is not taken back."""
         sink = self.mx("window.example", {"dot": Drop()})
         mail = self.send("x@window.example")
         self.ends(mail, "retry")
@@ -258,8 +258,8 @@ class Content(Case):
 
     def test_bcc_leaves_with_nobody(self):
         sink = self.mx("bcc.example")
-        extra = "Bcc: secret@bcc.example,\r\n other@bcc.example\r\nX-Kept: yes\r\nBCC: third@bcc.example\r\n"
-        extra += "Resent-Bcc: fourth@bcc.example\r\n"
+        extra = ("Bcc: secret@bcc.example,\r\n other@bcc.example\r\nX-Kept: yes\r\n"
+                 "BCC: third@bcc.example\r\nResent-Bcc: fourth@bcc.example\r\n")
         content = simple_mail(SENDER, "x@bcc.example", "bcc", extra=extra, body="Bcc: in body\r\n")
         self.gate.send(["x@bcc.example", "secret@bcc.example"], content=content)
         wait_until(sink.got, 10, "the mail")
@@ -318,8 +318,9 @@ class Content(Case):
 class Reports(Case):
     def test_a_dsn_by_rfc_3464(self):
         self.mx("report.example", {"rcpt": b"550 5.1.1 no such user here\r\n"})
-        content = simple_mail(SENDER, "gone@report.example", "御見積".encode().decode(),
-                              extra="Bcc: hidden@report.example\r\nX-Mark: 1\r\n", body="SECRET\r\n")
+        content = simple_mail(SENDER, "gone@report.example", "御見積",
+                              extra="Bcc: hidden@report.example\r\nX-Mark: 1\r\n",
+                              body="SECRET\r\n")
         self.gate.send("gone@report.example", content=content)
         report, envelope = self.dsn_of("gone@report.example")
         self.assertEqual((envelope.sender, envelope.recipients), ("", [SENDER]))
@@ -363,7 +364,8 @@ class Reports(Case):
                           and "test_no_dsn" in m["subject"]])
 
     def test_a_dsn_that_bounces_ends(self):
-        self.home.script = {"rcpt": lambda s, line: b"550 5.2.1 away\r\n" if b"bob" in line else None}
+        self.home.script = {
+            "rcpt": lambda s, line: b"550 5.2.1 away\r\n" if b"bob" in line else None}
         self.addCleanup(self.home.script.clear)
         self.mx("loop.example", {"rcpt": b"550 5.1.1 unknown\r\n"})
         self.ends(self.send("x@loop.example", sender="bob@int.example"), "bounced")

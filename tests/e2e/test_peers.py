@@ -23,7 +23,8 @@ class Clients(unittest.TestCase):
         cls.context = ssl.create_default_context(cafile=cls.gate.ca)
 
     def arrives(self, subject, needle=b""):
-        find = lambda: [m for m in self.sink.got() if f"Subject: {subject}\r\n".encode() in m.content]
+        line = f"Subject: {subject}\r\n".encode()
+        find = lambda: [m for m in self.sink.got() if line in m.content]
         mail = wait_until(find, 10, f"the mail {subject!r}")[0]
         self.assertEqual((mail.sender, mail.recipients), (SENDER, [RECIPIENT]))
         self.assertIn(needle, mail.content)
@@ -67,8 +68,8 @@ class Clients(unittest.TestCase):
                 "pipelined": ["--server", self.gate.relay, "--pipeline"]}.items():
             with self.subTest(row=row):
                 auth = ["-au", SENDER, "-ap", PASSWORD] if "--auth" in words else []
-                self.run_program("swaks", "--from", SENDER, "--to", RECIPIENT, "--helo", "a.example",
-                                 "--header", f"Subject: swaks {row}", *words, *auth)
+                self.run_program("swaks", "--from", SENDER, "--to", RECIPIENT,
+                                 "--helo", "a.example", "--header", f"Subject: swaks {row}", *words, *auth)
                 self.arrives(f"swaks {row}")
 
     def test_curl(self):
@@ -79,9 +80,11 @@ class Clients(unittest.TestCase):
                     f.write(simple_mail(SENDER, RECIPIENT, f"curl {service}", body=".\r\n..x\r\n"))
                 self.run_program(
                     "curl", "-sS", "--ssl-reqd", "--cacert", self.gate.ca, "--mail-from", SENDER,
-                    "--mail-rcpt", RECIPIENT, "--user", f"{SENDER}:{PASSWORD}", "--upload-file", path,
+                    "--mail-rcpt", RECIPIENT, "--user", f"{SENDER}:{PASSWORD}",
+                    "--upload-file", path,
                     f"{scheme}://{getattr(self.gate, service)}/a.example")
-                self.assertTrue(self.arrives(f"curl {service}").content.endswith(b"\r\n.\r\n..x\r\n"))
+                got = self.arrives(f"curl {service}").content
+                self.assertTrue(got.endswith(b"\r\n.\r\n..x\r\n"))
 
     def test_msmtp(self):
         for service, starttls in (("submission", "on"), ("submissions", "off")):

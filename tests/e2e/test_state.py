@@ -1,5 +1,5 @@
-"""The transaction and its end (attacks.md 2): nothing survives a refusal, and a mail is ours exactly
-when its dot was complete."""
+"""The transaction and its end (attacks.md 2): nothing survives a refusal, and a mail is ours
+exactly when its dot was complete."""
 import socket
 import time
 import unittest
@@ -142,7 +142,7 @@ class Cut(Case):
 
     def session(self, subject):
         """(bytes, replies to wait for behind them)"""
-        content = simple_mail(SENDER, RECIPIENT, subject).partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + self.BODY
+        content = simple_mail(SENDER, RECIPIENT, subject, body="") + self.BODY
         return [(b"EHLO src.example\r\n", 1),
                 (f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<{RECIPIENT}>\r\nDATA\r\n".encode(), 3),
                 (stuffed(content) + b".\r\n", 0)]

@@ -93,7 +93,9 @@ void fake_set(struct partition *p, uint64_t id, uint32_t recipient, enum stage s
               uint32_t flags)
 {
     lock(p);
-    struct recipient *r = &find(p, id)->recipients[recipient];
+    struct message *m = find(p, id);
+    must(m != NULL);
+    struct recipient *r = &m->recipients[recipient];
     r->stage = stage;
     r->flags = flags;
     unlock(p);
@@ -102,7 +104,9 @@ void fake_set(struct partition *p, uint64_t id, uint32_t recipient, enum stage s
 enum stage fake_stage(struct partition *p, uint64_t id, uint32_t recipient, uint64_t *due_ms)
 {
     lock(p);
-    struct recipient *r = &find(p, id)->recipients[recipient];
+    struct message *m = find(p, id);
+    must(m != NULL);
+    struct recipient *r = &m->recipients[recipient];
     enum stage stage = r->stage;
     if (due_ms)
         *due_ms = r->due_ms;
