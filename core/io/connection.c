@@ -6,11 +6,11 @@
  * for the last completion, close, gone().
  *
  * Receives are multishots that end after LOOP_RECEIVE_BYTES: a fast peer fills buffers before the
- * owner can pause it, and this bounds what has to be kept then; it is also what one connection gets
- * in a turn, so that others get theirs. A pause alone cancels nothing, most peers wait for an answer
- * then anyway; the first bytes that come during a pause do. Where the kernel has no such bound the
- * receives are single, and when it says that more is there already, that is read at once into the
- * same buffer, as long as the owner takes it.
+ * owner can pause it, and this bounds what has to be kept then. It is also what one connection
+ * gets in a turn, so that others get theirs. A pause alone cancels nothing, since most peers wait
+ * for an answer then; the first bytes that come during a pause do. Where the kernel has no such
+ * bound the receives are single: when it says that more is there already, that is read at once into
+ * the same buffer, as long as the owner takes it.
  */
 #include "core/io/connection.h"
 

@@ -2,9 +2,9 @@
  *
  * Thread   the loop's.
  * Memory   embedded in its owner, who may free itself only in or after gone(). Output waits in one
- *          buffer of at most `send_max` bytes; while paused at most what was in flight is still read
- *          (LOOP_RECEIVE_BYTES), so a slow owner holds back the peer instead of memory. An idle
- *          connection holds at most 4 KiB each way, besides its TLS session.
+ *          buffer of at most `send_max` bytes. While paused at most what was in flight is still
+ *          read (LOOP_RECEIVE_BYTES), so a slow owner holds back the peer instead of memory. An
+ *          idle connection holds at most 4 KiB each way, besides its TLS session.
  * Cost     output is collected and goes out in one send at the start of the next turn.
  * Promise  callbacks come from loop_turn() only, never from inside a call of this file.
  *          data() gets plain bytes; it may leave some unread (they are given again when

@@ -69,7 +69,8 @@ class Clients(unittest.TestCase):
             with self.subTest(row=row):
                 auth = ["-au", SENDER, "-ap", PASSWORD] if "--auth" in words else []
                 self.run_program("swaks", "--from", SENDER, "--to", RECIPIENT,
-                                 "--helo", "a.example", "--header", f"Subject: swaks {row}", *words, *auth)
+                                 "--helo", "a.example",
+                                 "--header", f"Subject: swaks {row}", *words, *auth)
                 self.arrives(f"swaks {row}")
 
     def test_curl(self):
