@@ -96,7 +96,8 @@ bool grant_settle(struct partition *p, const struct message *m)
     struct segment *s;
     for (uint32_t i = 0; i < m->extent_count; i++) {
         const struct slot *slot = slot_of(p, &m->extents[i], &s);
-        if (!slot || !s || slot->use != SLOT_GRANTED || slot->generation != m->extents[i].generation)
+        if (!slot || !s || slot->use != SLOT_GRANTED ||
+            slot->generation != m->extents[i].generation)
             return false;
     }
     set_use(p, m, SLOT_LIVE);

@@ -1,9 +1,9 @@
 // index_logger.cc -- a logger for RocksDB that writes no file.
 //
 // Its own writes a file LOG beside the data. When that write fails once (full disk, quota), an
-// assertion of the library ends the process with all its partitions at the next. The C interface takes
-// a logger but cannot make one, hence this door. What RocksDB says is not lost where it matters: errors
-// come back from its calls.
+// assertion of the library ends the process with all its partitions at the next. The C interface
+// takes a logger but cannot make one, hence this door. What RocksDB says is not lost where it
+// matters: errors come back from its calls.
 #include <memory>
 
 #include <rocksdb/c.h>
