@@ -89,10 +89,10 @@ class Received:
 
 
 class ScriptSink:
-    """script: {stage: action}; stages are banner, other and those of VERBS. An action is bytes (sent
-    as they are), None (the honest answer), a Drop, a number (seconds to wait before the honest
-    answer), a function (session, line) -> action, or a list, of which the n-th goes to the n-th time
-    and the last to all later ones.
+    """script: {stage: action}; stages are banner, other and those of VERBS. An action is bytes
+    (sent as they are), None (the honest answer), a Drop, a number (seconds to wait before the
+    honest answer), a function (session, line) -> action, or a list, of which the n-th goes to the
+    n-th time and the last to all later ones.
 
     received: every transaction whose final dot came; got(): those that were answered 2xx.
     transcript: (connection, line) of every command, in order."""
