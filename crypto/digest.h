@@ -8,7 +8,9 @@
 
 #include "core/base/str.h"
 
-enum { DIGEST_BYTES = 32 };
+enum {
+    DIGEST_BYTES = 32
+};
 
 struct digest;
 

@@ -134,8 +134,8 @@ static void context_unuse(struct tls_context *c)
 
 static struct tls_context *context_new(const SSL_METHOD *method, struct buffer *errors)
 {
-    /* A context may be made by one thread and freed by another. What the maker's thread keeps for it
-     * would be looked at once more when the process exits. */
+    /* A context may be made by one thread and freed by another. What the maker's thread keeps for
+     * it would be looked at once more when the process exits. */
     (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
     ERR_clear_error();
     struct tls_context *c = heap_take(sizeof *c);

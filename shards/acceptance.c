@@ -38,10 +38,10 @@ static void settle(struct shard *s, struct handle intake, enum reply reply, stru
         intake_settle(i, reply, text);
 }
 
-/* What the keeper found due when it wrote is due now: our time is never behind its. */
-static bool is_due_now(const struct shard *s, const struct message *m)
+/* The keeper arms what is not: the same comparison there. */
+static bool is_due_at_once(const struct message *m)
 {
-    return message_due_ms(m) <= shard_adopted_ms(s);
+    return message_due_ms(m) <= m->accepted_ms;
 }
 
 static void tell(const struct acceptance *a, const struct message *m)
@@ -68,7 +68,7 @@ static void committed(struct waiter *w, const struct cell *answer)
         deposit_keep(a->deposit);
         tell(a, u->accept[0]);
         for (uint32_t n = 0; n < u->accept_count; n++)
-            if (is_due_now(s, u->accept[n]))
+            if (is_due_at_once(u->accept[n]))
                 outbox_due(s, u->accept[n]->id);
         (void)snprintf(text, sizeof text, "Message accepted as %s", id_text(a->id).at);
         settle(s, a->intake, REPLY_250_ACCEPTED, str_c(text));

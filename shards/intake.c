@@ -267,9 +267,12 @@ static void on_data(struct connection *c, struct str *in)
     send_out(i, &out);
     if (event == SMTP_SERVER_STARTTLS)
         start_tls(i);
-    else if (event == SMTP_SERVER_CLOSE || i->closing)
+    else if (event == SMTP_SERVER_CLOSE || i->closing) {
+        enum body_in_status fault = i->session.body.fault;
+        count_by(smtpd_smuggling,
+                 fault == BODY_IN_BARE_LF || fault == BODY_IN_BARE_CR || fault == BODY_IN_NUL);
         finish(i);
-    else if (i->wait != WAIT_NOTHING) {
+    } else if (i->wait != WAIT_NOTHING) {
         lapse_stop(&i->deadline.entry);
         connection_pause(c);
     }

@@ -13,9 +13,9 @@ struct mail {
     struct message *message;
     uint64_t id;
     struct destination *admitted; /* parked it, and now has room for it; or NULL */
-    uint32_t users; /* deliveries and bounces at work */
-    bool parked;    /* a full destination will ask for it again */
-    bool again;     /* it became due once more meanwhile: fetch it anew at the end */
+    uint32_t users;               /* deliveries and bounces at work */
+    bool parked;                  /* a full destination will ask for it again */
+    bool again;                   /* it became due once more meanwhile: fetch it anew at the end */
 };
 
 /* Recipients of one mail on their way to one destination in one transaction. */

@@ -197,8 +197,8 @@ static bool fetch(struct shard *s, uint64_t id, struct destination *admitted)
     return true;
 }
 
-/* With much parked, most of what is ready would be parked too: looking costs the keeper a read each, so
- * only some are looked at, to find those whose destination is free. */
+/* With much parked, most of what is ready would be parked too: looking costs the keeper a read
+ * each, so only some are looked at, to find those whose destination is free. */
 static bool may_look(struct shard *s)
 {
     uint64_t now = loop_now_ms(s->loop);

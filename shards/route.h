@@ -21,10 +21,10 @@ struct transmit;
 
 struct destination {
     struct shard *shard;
-    struct list link;   /* in shard->pumping when something is to be started */
+    struct list link;      /* in shard->pumping when something is to be started */
     struct list unparking; /* in shard->unparking when parked ids can be taken up */
-    struct buffer name; /* domain, or the route */
-    struct list queue;  /* of struct delivery */
+    struct buffer name;    /* domain, or the route */
+    struct list queue;     /* of struct delivery */
     uint32_t queued;
     struct id_queue parked;
     uint32_t coming;       /* parked ids that were admitted and are being fetched */

@@ -60,9 +60,9 @@ void id_queue_drop(struct id_queue *q)
     *q = (struct id_queue){0};
 }
 
-/* The boot clock alone since the anchor. The coordinator also looks at the wall clock, so its time is
- * never ahead of this one: a hold that begins here is never shorter than it should be, even when the
- * wall clock goes back and forth between two anchors. */
+/* The boot clock alone since the anchor. The coordinator also looks at the wall clock, so its time
+ * is never ahead of this one: a hold that begins here is never shorter than it should be, even
+ * when the wall clock goes back and forth between two anchors. */
 uint64_t shard_adopted_ms(const struct shard *s)
 {
     return s->anchor.adopted_ms + (clock_boot_ms() - s->anchor.boot_ms);
@@ -300,7 +300,8 @@ static void turn(struct shard *s)
         try_to_stop(s);
     speak(s);
     uint64_t wait = u64_min(TURN_MS_MAX, next > now ? next - now : 0);
-    if (!list_empty(&s->pumping) || ((s->ready.count || !list_empty(&s->unparking)) && !s->stopping))
+    if (!list_empty(&s->pumping) ||
+        ((s->ready.count || !list_empty(&s->unparking)) && !s->stopping))
         wait = u64_min(wait, 1);
     /* replies go out before the log is written: nobody waits for a line */
     loop_turn(s->loop, s->stopped || log_waiting() ? 0 : wait);

@@ -103,9 +103,9 @@ struct shard {
     /* outbound */
     struct smtp_client_settings client_settings[2]; /* with STARTTLS, and after it failed */
     struct id_queue ready;
-    struct list unparking;    /* destinations with parked ids and room for them */
-    uint32_t parked;          /* ids parked at all destinations */
-    uint64_t looked_ms;       /* last look into `ready` while much is parked */
+    struct list unparking;   /* destinations with parked ids and room for them */
+    uint32_t parked;         /* ids parked at all destinations */
+    uint64_t looked_ms;      /* last look into `ready` while much is parked */
     struct map mails;        /* id -> struct mail, being worked on */
     struct map destinations; /* domain or route -> struct destination */
     struct list pumping;     /* destinations with something to start */

@@ -4,6 +4,10 @@
 #include "core/base/log.h"
 #include "core/remake/remake.h"
 
+enum {
+    UNREADABLE_TRIES = 3
+};
+
 /* How it ended, while the keeper's answer is still awaited. */
 enum trial_end {
     END_OPEN,
@@ -262,10 +266,14 @@ void trial_lost(struct trial *t, bool exposed, struct str why)
     end(t, END_LOST);
 }
 
+/* A body that cannot be read may only have been moved, or its disk may recover: it is fetched anew
+ * and tried again before that is believed. */
 void trial_unsendable(struct trial *t, bool damaged)
 {
-    struct str why = damaged ? STR("the stored mail is damaged and cannot be sent")
+    const struct recipient *r = &t->delivery->mail->message->recipients[t->delivery->recipient[0]];
+    struct str why = damaged ? STR("the stored mail cannot be read")
                              : STR("the mail has bytes that SMTP cannot carry");
-    add_rest(t, VERDICT_BOUNCE, NULL, why);
+    bool again = damaged && r->attempts < UNREADABLE_TRIES;
+    add_rest(t, again ? VERDICT_RETRY : VERDICT_BOUNCE, NULL, why);
     end(t, END_KNOWN);
 }

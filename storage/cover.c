@@ -196,7 +196,7 @@ static void arm(struct partition *p, const struct state *s)
     if (!p->coordinator || !p->horizon_known || !s->dirty)
         return;
     uint64_t due = states_due_ms(s->recipient, s->count);
-    if (s->fresh && due <= p->wall_ms)
+    if (s->fresh && due <= s->accepted_ms)
         return; /* due at once: who accepted it takes it up when it hears the answer */
     if (due < p->horizon_ms && (due != s->was_due_ms || s->fresh))
         ring_put(

@@ -16,8 +16,11 @@
 
 #include "storage/partition.h"
 
-enum { BODY_BLOCK_HEADER_BYTES = 64, BODY_BLOCK_PAYLOAD = LIMIT_STAGING_BYTES - 64,
-       BODY_READ_BYTES = LIMIT_INLINE_BYTES + 3 * LIMIT_BLOCK_BYTES };
+enum {
+    BODY_BLOCK_HEADER_BYTES = 64,
+    BODY_BLOCK_PAYLOAD = LIMIT_STAGING_BYTES - 64,
+    BODY_READ_BYTES = LIMIT_INLINE_BYTES + 3 * LIMIT_BLOCK_BYTES
+};
 
 /* Make a block in place: payload lies at buffer + BODY_BLOCK_HEADER_BYTES, `payload` bytes long;
  * the header is filled and the rest up to the next LIMIT_BLOCK_BYTES zeroed. Returns the bytes to
@@ -38,7 +41,10 @@ uint32_t body_extents(uint64_t bytes);
 /* Copy the used extents of a grant into the message (m->extents) once all blocks are written. */
 NODISCARD bool body_settle(struct message *m, const struct grant *g, uint64_t body_bytes);
 
-enum body_status { BODY_OK, BODY_DAMAGED };
+enum body_status {
+    BODY_OK,
+    BODY_DAMAGED
+};
 
 struct body_reader {
     const struct message *message;

@@ -13,7 +13,7 @@
  * Time     due times are adopted wall-clock ms. The keeper reads the boot clock for anchors only.
  * Promise  COMMIT_SYNCED means on stable storage: only then may a client hear "250". A lone unit is
  *          written at once; what waits together shares one write and one sync.
- *          A new message that is due when it is committed is not ARMed: its asker sends it off.
+ *          A new message that is due when it is accepted is not ARMed: its asker sends it off.
  * Errors   COMMIT_FULL is for now (452): the disk reserve or a limit is reached; moves, which need
  *          little, still work. COMMIT_REFUSED: a move that may not be skipped was not legal,
  *          nothing of the unit was written. COMMIT_FAILED: the first write or sync error is final
@@ -25,7 +25,12 @@
 #include "core/base/ring.h"
 #include "core/mail/envelope.h"
 
-enum commit_result { COMMIT_SYNCED, COMMIT_REFUSED, COMMIT_FULL, COMMIT_FAILED };
+enum commit_result {
+    COMMIT_SYNCED,
+    COMMIT_REFUSED,
+    COMMIT_FULL,
+    COMMIT_FAILED
+};
 
 /* One recipient's step. The keeper checks it against the state in force, the earlier units of the
  * same group included, and says what became of it. */
@@ -39,25 +44,25 @@ struct move {
     bool may_skip;       /* illegal: leave this one out instead of refusing the unit */
     bool count_attempt;
     uint64_t due_ms;
-    struct str last;     /* kept for `explain`; empty: unchanged. Memory: the unit's arena */
+    struct str last; /* kept for `explain`; empty: unchanged. Memory: the unit's arena */
 
-    bool done;           /* answer */
-    enum stage was;      /* answer: the stage found; STAGES when the message is gone */
-    uint32_t was_flags;  /* answer */
+    bool done;          /* answer */
+    enum stage was;     /* answer: the stage found; STAGES when the message is gone */
+    uint32_t was_flags; /* answer */
 };
 
 /* All or nothing: what is accepted, moved and noted together. */
 struct unit {
     struct arena arena;
     struct message **accept; /* new messages with their ids; each owns its own arena */
-    struct str *body; /* inline body of each; NULL .at: it lies in extents */
+    struct str *body;        /* inline body of each; NULL .at: it lies in extents */
     uint32_t accept_count;
     struct move *moves;
     uint32_t move_count;
     bool indexed;        /* answer when the index shows it: for people, who read what they wrote */
     struct buffer extra; /* encoded DECIDE, NOTE, DOCUMENT records (unit_add_…) */
     enum commit_result result;
-    void *owner;         /* the asker's own, untouched */
+    void *owner; /* the asker's own, untouched */
 };
 
 NODISCARD struct unit *unit_make(void); /* NULL without memory */
@@ -84,6 +89,7 @@ struct decision {
     uint64_t due_ms;
     struct str rule, sealed;
 };
+
 void unit_add_decide(struct unit *u, const struct decision *d);
 
 /* Extents of LIMIT_EXTENT_BYTES in body segments for one large mail. Blocks of LIMIT_STAGING_BYTES
@@ -97,8 +103,8 @@ struct partition_settings {
     const char *directory; /* of this partition; created when missing */
     uint32_t number, node;
     uint64_t segment_bytes;
-    uint64_t disk_reserve;  /* bytes of the file system kept free */
-    uint64_t history_ms;    /* finished messages stay in the index this long */
+    uint64_t disk_reserve; /* bytes of the file system kept free */
+    uint64_t history_ms;   /* finished messages stay in the index this long */
 };
 
 struct partition;
@@ -111,9 +117,9 @@ NODISCARD struct partition *partition_open(const struct partition_settings *s,
 /* What replay found, for the start-up log: torn groups dropped, damaged messages set aside. */
 struct partition_report {
     uint64_t replayed_groups, torn_groups, damaged_records, damaged_messages;
-    uint64_t serial_next;                /* first id serial that was never used */
-    struct clock_anchor anchor;          /* newest ANCHOR found */
-    struct clock_boot_id boot;           /* the boot it was made on */
+    uint64_t serial_next;       /* first id serial that was never used */
+    struct clock_anchor anchor; /* newest ANCHOR found */
+    struct clock_boot_id boot;  /* the boot it was made on */
     bool anchored;
     bool rebuilt; /* the index was damaged and made again from the journal */
 };
@@ -144,6 +150,7 @@ struct partition_usage {
     bool failed, full;
     uint64_t commit_p50_us, commit_p99_us; /* write and sync of a group */
 };
+
 void partition_usage(const struct partition *p, struct partition_usage *out);
 
 /* --- view: read-only, any thread, sees every group that was answered ---------------------------
@@ -154,7 +161,10 @@ NODISCARD struct message *view_get(const struct partition *p, uint64_t id);
 
 struct view;
 
-enum view_order { VIEW_BY_ID, VIEW_BY_DUE };
+enum view_order {
+    VIEW_BY_ID,
+    VIEW_BY_DUE
+};
 
 /* Walk messages. `finished`: those that are final too. by id, ascending from `start` (0: all). */
 NODISCARD struct view *view_open(const struct partition *p, enum view_order order, uint64_t start,

@@ -139,6 +139,7 @@ struct state *state_accept(struct states *s, const struct message *m, struct str
     n->token = arena_copy(&s->arena, m->token);
     must(n->sender.at && n->token.at);
     n->body_bytes = m->body_bytes;
+    n->accepted_ms = m->accepted_ms;
     if (!m->body_inline) {
         n->extents = m->extent_count;
         n->extent = arena_take(&s->arena, n->extents * sizeof *n->extent);

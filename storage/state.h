@@ -60,6 +60,7 @@ struct state {
     struct str message; /* encoded */
     struct str sender, token;
     uint64_t body_bytes;
+    uint64_t accepted_ms;  /* fresh only */
     struct extent *extent; /* large: in the arena */
     uint32_t extents;
 };

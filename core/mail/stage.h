@@ -22,15 +22,15 @@ enum stage {
 
 /* Flags of a recipient, frozen too. */
 enum {
-    RECIPIENT_EXPOSED = 1 << 0, /* content may have reached a server */
-    RECIPIENT_DAMAGED = 1 << 1, /* its content can't be read any more; never sent */
+    RECIPIENT_EXPOSED = 1 << 0,    /* content may have reached a server */
+    RECIPIENT_DAMAGED = 1 << 1,    /* its content can't be read any more; never sent */
     RECIPIENT_TOLD_DELAY = 1 << 2, /* a delay notice has gone out */
-    RECIPIENT_RELEASED = 1 << 3, /* a person let it go before its time */
+    RECIPIENT_RELEASED = 1 << 3,   /* a person let it go before its time */
 };
 
 bool stage_may_follow(enum stage from, enum stage to);
 bool stage_is_final(enum stage s);
-bool stage_is_timed(enum stage s); /* stands in the due index */
+bool stage_is_timed(enum stage s);    /* stands in the due index */
 const char *stage_name(enum stage s); /* "waiting", as sekictl shows it */
 bool stage_parse(struct str name, enum stage *s);
 

@@ -24,8 +24,8 @@ a crash).
 import collections
 import datetime
 
-# Between the first copy and the synced "delivered" lie the sink's answer and one commit. A copy that
-# was there so long before the crash must have been recorded.
+# Between the first copy and the synced "delivered" lie the sink's answer and one commit. A copy
+# that was there so long before the crash must have been recorded.
 WINDOW_SECONDS = 5.0
 # accepted_at is rounded to the millisecond.
 ROUNDING_SECONDS = 0.002

@@ -1,4 +1,5 @@
-/* The automaton against a model that sees everything at once: lines are what stands between CRLFs. */
+/* The automaton against a model that sees everything at once: lines are what stands between CRLFs.
+ * */
 #include "tests/fuzz/fuzz.h"
 
 #include "core/mail/body.h"
