@@ -112,7 +112,10 @@ class Gateway:
         line = self._first_line()
         if not line:
             status = self.sandbox.wait()
+            self.sandbox.stdout.close()
+            self.sandbox = None
             self.print_tail()
+            self.close()
             raise AssertionError(f"the gateway did not start (status {status}): "
                                  f"{shlex.join(self.command())}")
         self.line = json.loads(line)
