@@ -167,13 +167,14 @@ static bool add_move(struct conclusion *c, struct outcome *o)
         .to = to[o->verdict],
         .from = o->attempted ? 1u << STAGE_SENDING : 0,
         .set = o->exposed ? RECIPIENT_EXPOSED : 0,
-        .count_attempt = true,
+        .count_attempt = !o->soon,
         .last = o->why,
     };
     if (o->digest.len)
         add_note(c, o);
     if (o->verdict == VERDICT_RETRY)
-        move->due_ms = now_ms + retry_interval_ms(settings, r->attempts + 1, random_u64());
+        move->due_ms =
+            o->soon ? now_ms : now_ms + retry_interval_ms(settings, r->attempts + 1, random_u64());
     return true;
 }
 

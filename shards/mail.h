@@ -38,6 +38,7 @@ struct outcome {
     enum verdict verdict;
     bool attempted;    /* the keeper has it as SENDING */
     bool exposed;      /* content may have reached the server */
+    bool soon;         /* VERDICT_RETRY: the connection was stale, try again at once */
     struct str why;    /* one printable line: reply or reason; borrowed */
     struct str status; /* enhanced status code "5.1.1"; may be empty */
     struct str digest; /* SHA-256 of the content that was sent, in hex; may be empty */

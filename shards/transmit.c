@@ -88,7 +88,9 @@ static void give_up(struct transmit *t, struct str why)
     if (trial) {
         bool exposed = t->client.phase == PHASE_CONTENT || t->client.phase == PHASE_DOT;
         trial_over(t);
-        trial_lost(trial, exposed, why);
+        bool stale =
+            t->mails > 1 && t->client.phase == PHASE_ENVELOPE && !t->client.mail_reply.code;
+        trial_lost(trial, exposed, stale, why);
     }
     if (!t->reached) {
         log_info("exchanger_failed", log_str("destination", buffer_str(&t->destination->name)),

@@ -26,7 +26,7 @@ struct trial {
     struct outcome *outcomes;
     uint32_t outcome_count;
     struct buffer *texts; /* of the outcomes; by their number */
-    bool answered, exposed;
+    bool answered, exposed, soon;
     enum trial_end end;
     struct buffer why, digest;
 };
@@ -173,6 +173,7 @@ static void add(struct trial *t, uint32_t who, enum verdict verdict, const struc
         .verdict = verdict,
         .attempted = true,
         .exposed = t->exposed,
+        .soon = t->soon,
         .digest = buffer_str(&t->digest),
         .why = str_head(buffer_str(text), status_at),
         .status = str_skip(buffer_str(text), status_at),
@@ -259,8 +260,9 @@ void trial_refused_data(struct trial *t, const struct reply_seen *reply)
     end(t, END_KNOWN);
 }
 
-void trial_lost(struct trial *t, bool exposed, struct str why)
+void trial_lost(struct trial *t, bool exposed, bool soon, struct str why)
 {
+    t->soon = soon && !exposed && !t->exposed;
     t->exposed = t->exposed || exposed;
     buffer_put(&t->why, str_head(why, LIMIT_REPLY_LINE_BYTES));
     end(t, END_LOST);

@@ -61,6 +61,8 @@ struct grant *grant_make(struct partition *p, uint32_t count)
         int error = 0;
         struct segment *s = pool_make(&p->pool, SEGMENT_BODY, &error);
         if (!s) {
+            if (!file_is_full(error)) /* the first such error is final, wherever it comes */
+                commit_fail(p, "making a body segment", error);
             log_warning("body_segment_failed", log_errno("reason", error));
             grant_revoke(p, g);
             return NULL;

@@ -81,12 +81,16 @@ static void refill_start(struct partition *p, const struct cell *c)
     p->horizon_known = true;
 }
 
+static void fail_units(struct partition *p, size_t count);
+
 static void grant(struct partition *p, struct asked *a)
 {
     struct cell c = a->cell;
     c.kind = CELL_GRANTED;
     c.from = p->settings.number;
     c.object = a->cell.a <= UINT32_MAX ? grant_make(p, (uint32_t)a->cell.a) : NULL;
+    if (p->failed)
+        fail_units(p, 0);
     answer(p, a, &c);
 }
 
