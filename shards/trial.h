@@ -38,7 +38,7 @@ void trial_conclude(struct trial *t);
 /* `digest`: SHA-256 of the content that was sent, in hex; empty where it was not sent whole. */
 void trial_answered_dot(struct trial *t, const struct reply_seen *reply, struct str digest);
 void trial_refused_data(struct trial *t, const struct reply_seen *reply);
-/* `soon`: it was a kept connection that the hop had closed meanwhile; nothing was answered on it. */
+/* `soon`: it was a kept connection that the hop had closed; nothing was answered on it. */
 void trial_lost(struct trial *t, bool exposed, bool soon, struct str why);
 void trial_unsendable(struct trial *t, bool damaged);
 
