@@ -395,8 +395,8 @@ static void sink_open(struct sink *s, size_t to_send)
     connection_accept(&s->c, loop, &sink_calls, fd, ECHO_SEND_MAX);
 }
 
-/* Send what the socket takes, then the end; turn once. */
-static void sink_turn(struct sink *s)
+/* Send what the socket takes. */
+static void sink_send(struct sink *s)
 {
     char bytes[8192];
     while (s->sent < s->to_send) {
@@ -408,6 +408,12 @@ static void sink_turn(struct sink *s)
             break;
         s->sent += (size_t)sent;
     }
+}
+
+/* Send, at last the end; turn once. */
+static void sink_turn(struct sink *s)
+{
+    sink_send(s);
     if (s->sent == s->to_send)
         (void)shutdown(s->peer, SHUT_WR);
     loop_turn(loop, 0);
@@ -440,6 +446,29 @@ static void test_pause_bounds(void)
     expect(s.gone && s.lost && s.error == 0 && s.received == s.to_send, "%zu of %zu", s.received,
            s.to_send);
     expect(s.unread_max <= LOOP_RECEIVE_BYTES, "%zu kept while paused", s.unread_max);
+    sink_check(&s, files);
+}
+
+/* A peer that goes on a little at a time: the first bytes during a pause stop the receive. */
+static void test_pause_cancels(void)
+{
+    int files = open_files();
+    struct sink s;
+    sink_open(&s, 1000);
+    sink_send(&s);
+    expect(turn_until(s.received == 1000), "%zu received", s.received);
+    connection_pause(&s.c);
+    for (int i = 1; i <= 40; i++) {
+        s.to_send = (size_t)(i + 1) * 1000;
+        sink_send(&s);
+        for (int turn = 0; turn < 3; turn++)
+            loop_turn(loop, 1);
+    }
+    expect(s.c.in.len <= 2000 && !s.c.receive.in_flight, "%zu kept", s.c.in.len);
+    connection_resume(&s.c);
+    expect(turn_until(s.received == s.to_send), "%zu received", s.received);
+    connection_close(&s.c);
+    expect(turn_until(s.gone), "gone");
     sink_check(&s, files);
 }
 
@@ -737,6 +766,7 @@ int main(void)
         {"half-closed", test_half_close},
         {"end while paused", test_paused_end},
         {"pauses bound what is kept", test_pause_bounds},
+        {"bytes during a pause stop the receive", test_pause_cancels},
         {"pauses race with completions", test_pause_races},
         {"closed while a cancel is on its way", test_close_while_cancelling},
         {"a greedy peer leaves room", test_greedy},
