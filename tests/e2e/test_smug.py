@@ -60,6 +60,7 @@ class Ends(Case):
     def test_a_true_end_is_one_on_every_service(self):
         """The control of all the others: with CRLF.CRLF the second mail is taken, too."""
         for service in SERVICES:
+            wait_until(lambda: not self.gate.list(), 10, "the end of other tests' mails")
             before = len(self.sink.got())
             with self.gate.client(service) as c:
                 for _ in range(2):
