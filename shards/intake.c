@@ -107,9 +107,6 @@ static enum reply may_send(struct intake *i)
 static enum reply may_start_data(struct intake *i)
 {
     struct shard *s = i->shard;
-    struct shard_partition *p = &s->partitions[0];
-    if (p->failed)
-        return REPLY_451_STORAGE;
     if (s->stopping)
         return REPLY_421_SHUTDOWN;
     end_mail(i);

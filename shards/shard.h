@@ -33,7 +33,6 @@ struct shard_partition {
     struct partition *partition;
     struct ring *ask, *answer;
     uint64_t serial_next;
-    bool failed; /* it stopped accepting */
 };
 
 struct shard_listener {

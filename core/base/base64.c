@@ -4,7 +4,7 @@
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int value_of(char c)
+int base64_value(char c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -34,7 +34,7 @@ bool base64_decode(struct str in, enum base64_form form, struct buffer *out)
     uint32_t bits = 0;
     size_t have = 0, len = 0;
     for (size_t i = 0; i < in.len; i++) {
-        int v = value_of(in.at[i]);
+        int v = base64_value(in.at[i]);
         if (v < 0)
             return false;
         bits = bits << 6 | (uint32_t)v;

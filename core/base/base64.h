@@ -14,6 +14,9 @@ enum base64_form {
     BASE64_BARE
 };
 
+/* 0 to 63, or -1: not a letter of the alphabet. */
+int base64_value(char c);
+
 /* Appends; on false nothing is appended. */
 NODISCARD bool base64_decode(struct str in, enum base64_form form, struct buffer *out);
 void base64_encode(struct str in, enum base64_form form, struct buffer *out);

@@ -2,23 +2,12 @@
 
 #include "core/base/base64.h"
 
-static int sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 void decode_base64(struct str in, struct buffer *out)
 {
     uint32_t bits = 0;
     unsigned have = 0;
     for (size_t i = 0; i < in.len && !out->full; i++) {
-        int value = sextet(in.at[i]);
+        int value = base64_value(in.at[i]);
         if (value < 0) {
             if (in.at[i] == '=')
                 have = 0; /* what is left of the group is padding */
