@@ -159,9 +159,10 @@ static bool read_line(struct script *s, struct str line, unsigned number)
     }
     if (who == 'M')
         return read_mail(s, rest);
-    if (who != 'T' && who != 'X')
+    if (who != 'E' && who != 'T' && who != 'X')
         return read_talk(s, who, how, rest, number);
-    add_step(s, who == 'T' ? STEP_TLS : STEP_CLOSED, STR(""), number);
+    enum step_kind kind = who == 'E' ? STEP_WHOLE : who == 'T' ? STEP_TLS : STEP_CLOSED;
+    add_step(s, kind, kind == STEP_WHOLE ? rest : STR(""), number);
     return how == ':';
 }
 

@@ -17,6 +17,7 @@ enum {
 enum step_kind {
     STEP_SEND,   /* bytes */
     STEP_EXPECT, /* `count` reply lines that begin with `bytes` */
+    STEP_WHOLE,  /* one reply, all its lines: "CODE text", the text begins one of them */
     STEP_TLS,
     STEP_CLOSED,
 };

@@ -156,6 +156,21 @@ static void expect_line(struct player *p, struct str want)
         buffer_consume(&p->out, end + 2);
 }
 
+/* "250 text": all lines of one reply, of which one says so. */
+static void expect_whole(struct player *p, struct str want)
+{
+    struct str text = want, code = str_cut(&text, ' ');
+    bool said = text.len == 0, last = false;
+    while (!p->wrong && !last) {
+        struct str line = buffer_str(&p->out);
+        said = said || str_starts(str_skip(line, code.len + 1), text);
+        last = line.len <= code.len || line.at[code.len] != '-';
+        expect_line(p, code);
+    }
+    if (!said)
+        fail(p, "the reply has no such line");
+}
+
 static void play_step(struct player *p, const struct step *step)
 {
     switch (step->kind) {
@@ -168,6 +183,10 @@ static void play_step(struct player *p, const struct step *step)
         send_pending(p);
         for (unsigned i = 0; i < step->count && !p->wrong; i++)
             expect_line(p, step->bytes);
+        break;
+    case STEP_WHOLE:
+        send_pending(p);
+        expect_whole(p, step->bytes);
         break;
     case STEP_TLS:
         if (!p->secured)
