@@ -104,10 +104,11 @@ static bool fill_texts(const struct intake *i, const struct header_facts *facts,
     m->subject = arena_copy(&m->arena, buffer_str(&subject));
     m->client = arena_copy(&m->arena, buffer_str(&client));
     m->sender = arena_copy(&m->arena, i->session.sender.whole);
+    m->envid = arena_copy(&m->arena, i->session.asked.envid);
     m->user = arena_copy(&m->arena, buffer_str(&i->session.user));
     m->organisation = arena_copy(&m->arena, buffer_str(&i->organisation));
     bool good = !prefix.full && m->prefix.at && m->message_id.at && m->subject.at && m->client.at &&
-                m->sender.at && m->user.at && m->organisation.at;
+                m->sender.at && m->envid.at && m->user.at && m->organisation.at;
     buffer_drop(&prefix);
     buffer_drop(&message_id);
     buffer_drop(&subject);
@@ -121,12 +122,16 @@ static uint32_t flags_of(const struct intake *i, const struct header_facts *fact
     uint32_t flags = 0;
     if (facts->is_auto || session->sender.whole.len == 0)
         flags |= MESSAGE_AUTO;
-    if (session->body_8bit || session->body.scan.eight_bit)
+    if (session->asked.body_8bit || session->body.scan.eight_bit)
         flags |= MESSAGE_8BIT;
     if (session->authenticated)
         flags |= MESSAGE_SUBMITTED;
     if (session->secure)
         flags |= MESSAGE_TLS;
+    if (session->asked.return_full)
+        flags |= MESSAGE_RETURN_FULL;
+    if (session->asked.return_headers)
+        flags |= MESSAGE_RETURN_HEADERS;
     return flags;
 }
 

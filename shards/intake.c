@@ -184,7 +184,7 @@ static void start_content(struct intake *i)
     struct shard_partition *p = &s->partitions[0];
     i->id = shard_new_id(s, p);
     header_init(&i->header);
-    i->deposit = deposit_make(s, p, i->id, i->session.size_declared, deposit_ready, i);
+    i->deposit = deposit_make(s, p, i->id, i->session.asked.size, deposit_ready, i);
 }
 
 /* ---- events of the session */

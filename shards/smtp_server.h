@@ -29,6 +29,7 @@
 #include "core/mail/address.h"
 #include "core/mail/body.h"
 #include "core/mail/line.h"
+#include "core/mail/parameter.h"
 #include "core/mail/reply.h"
 #include "shards/sasl.h"
 
@@ -61,7 +62,7 @@ struct smtp_server_settings { /* borrowed; must outlive the session */
 
 struct smtp_recipient {
     struct address address;
-    struct str orcpt; /* empty, as `notify` is 0, while DSN is not offered */
+    struct str orcpt; /* as `notify`, of core/mail/parameter.h */
     uint32_t notify;
 };
 
@@ -79,9 +80,8 @@ struct smtp_server {
     struct buffer user;                     /* who is authenticated */
     enum sasl_step auth_step;
 
-    struct address sender; /* .whole empty: null reverse-path */
-    uint64_t size_declared;
-    bool body_8bit;
+    struct address sender;             /* .whole empty: null reverse-path */
+    struct parameter_mail asked;       /* by MAIL */
     struct smtp_recipient *recipients; /* in the arena, grown by doubling */
     uint32_t recipient_count, recipient_room, recipients_tried;
 

@@ -2,7 +2,6 @@
 
 #include "core/base/base.h"
 #include "core/base/limit.h"
-#include "core/mail/parameter.h"
 
 enum {
     LAST_IN_PIPELINE = 1 << 0,
@@ -51,8 +50,8 @@ void verb_forget(struct smtp_server *s)
 {
     arena_reset(&s->arena);
     s->sender = (struct address){.whole = STR("")};
-    s->size_declared = s->body_bytes = 0;
-    s->body_8bit = false;
+    s->asked = (struct parameter_mail){.auth = STR(""), .envid = STR("")};
+    s->body_bytes = 0;
     s->recipients = NULL;
     s->recipient_count = s->recipient_room = s->recipients_tried = 0;
     s->in_data = s->refused_data = false;
@@ -122,7 +121,7 @@ static enum smtp_server_event on_ehlo(struct smtp_server *s, struct str args, st
         return SMTP_SERVER_MORE;
     s->esmtp = true;
     bool starttls = s->settings->tls_offered && !s->secure, auth = offers_auth(s);
-    buffer_printf(out, "250-%.*s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n",
+    buffer_printf(out, "250-%.*s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-DSN\r\n",
                   STR_ARG(s->settings->hostname),
                   (unsigned long long)s->settings->message_bytes_max);
     buffer_printf(out, "250%cENHANCEDSTATUSCODES\r\n", starttls || auth ? '-' : ' ');
@@ -186,14 +185,13 @@ static bool cut_path(struct str keyword, struct str *args, struct str *path)
 /* Those of the extensions in on_ehlo(); of the others even the names are unknown. */
 static unsigned offered_parameters(const struct smtp_server *s)
 {
-    unsigned always = PARAMETER_SIZE | PARAMETER_8BITMIME;
+    unsigned always = PARAMETER_SIZE | PARAMETER_8BITMIME | PARAMETER_DSN;
     return s->settings->service == SMTP_RELAY ? always : always | PARAMETER_AUTH;
 }
 
 static enum smtp_server_event on_mail(struct smtp_server *s, struct str args, struct buffer *out)
 {
     struct str path;
-    struct parameter_mail p;
     verb_forget(s);
     if (!cut_path(STR("FROM:"), &args, &path))
         return verb_refuse(s, REPLY_501_SYNTAX, out);
@@ -202,13 +200,11 @@ static enum smtp_server_event on_mail(struct smtp_server *s, struct str args, st
         return verb_refuse(s, address_refusal(status, ADDRESS_SENDER), out);
     if (s->sender.whole.len == 0 && s->settings->service != SMTP_RELAY)
         return verb_refuse(s, REPLY_550_SENDER, out);
-    enum reply reply = parameter_parse_mail(args, offered_parameters(s), &s->arena, &p);
+    enum reply reply = parameter_parse_mail(args, offered_parameters(s), &s->arena, &s->asked);
     if (reply != REPLY_250_OK)
         return verb_refuse(s, reply, out);
-    if (p.size > s->settings->message_bytes_max)
+    if (s->asked.size > s->settings->message_bytes_max)
         return verb_refuse(s, REPLY_552_SIZE, out);
-    s->size_declared = p.size;
-    s->body_8bit = p.body_8bit;
     return verb_owe(s, SMTP_SERVER_MAIL);
 }
 

@@ -161,9 +161,11 @@ static bool read_line(struct script *s, struct str line, unsigned number)
         return read_mail(s, rest);
     if (who != 'E' && who != 'T' && who != 'X')
         return read_talk(s, who, how, rest, number);
-    enum step_kind kind = who == 'E' ? STEP_WHOLE : who == 'T' ? STEP_TLS : STEP_CLOSED;
-    add_step(s, kind, kind == STEP_WHOLE ? rest : STR(""), number);
-    return how == ':';
+    enum step_kind kind = who == 'T' ? STEP_TLS : STEP_CLOSED;
+    if (who == 'E')
+        kind = how == '!' ? STEP_WITHOUT : STEP_WHOLE;
+    add_step(s, kind, who == 'E' ? rest : STR(""), number);
+    return how == ':' || kind == STEP_WITHOUT;
 }
 
 bool script_read(struct script *s, struct str text)

@@ -15,9 +15,10 @@ enum {
 };
 
 enum step_kind {
-    STEP_SEND,   /* bytes */
-    STEP_EXPECT, /* `count` reply lines that begin with `bytes` */
-    STEP_WHOLE,  /* one reply, all its lines: "CODE text", the text begins one of them */
+    STEP_SEND,    /* bytes */
+    STEP_EXPECT,  /* `count` reply lines that begin with `bytes` */
+    STEP_WHOLE,   /* one reply, all its lines: "CODE text", the text begins one of them */
+    STEP_WITHOUT, /* the same, and none of the words begins one */
     STEP_TLS,
     STEP_CLOSED,
 };

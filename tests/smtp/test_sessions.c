@@ -156,15 +156,25 @@ static void expect_line(struct player *p, struct str want)
         buffer_consume(&p->out, end + 2);
 }
 
-/* "250 text": all lines of one reply, of which one says so. */
-static void expect_whole(struct player *p, struct str want)
+static bool begins_with_word(struct str line, struct str words)
+{
+    for (struct str word = str_word(&words); word.len; word = str_word(&words))
+        if (str_starts(line, word))
+            return true;
+    return false;
+}
+
+/* "250 text": all lines of one reply, of which one begins so, or, `without`, none with a word. */
+static void expect_whole(struct player *p, struct str want, bool without)
 {
     struct str text = want, code = str_cut(&text, ' ');
     bool said = text.len == 0, last = false;
     while (!p->wrong && !last) {
-        struct str line = buffer_str(&p->out);
-        said = said || str_starts(str_skip(line, code.len + 1), text);
-        last = line.len <= code.len || line.at[code.len] != '-';
+        struct str line = str_skip(buffer_str(&p->out), code.len + 1);
+        last = p->out.len <= code.len || p->out.at[code.len] != '-';
+        if (without && begins_with_word(line, text))
+            fail(p, "the reply has a line that it must not have");
+        said = said || without || str_starts(line, text);
         expect_line(p, code);
     }
     if (!said)
@@ -185,8 +195,9 @@ static void play_step(struct player *p, const struct step *step)
             expect_line(p, step->bytes);
         break;
     case STEP_WHOLE:
+    case STEP_WITHOUT:
         send_pending(p);
-        expect_whole(p, step->bytes);
+        expect_whole(p, step->bytes, step->kind == STEP_WITHOUT);
         break;
     case STEP_TLS:
         if (!p->secured)
