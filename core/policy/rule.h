@@ -15,7 +15,7 @@
 #include "core/base/setting.h"
 #include "core/mail/envelope.h"
 #include "core/policy/keyset.h"
-#include "core/policy/network.h"
+#include "core/base/network.h"
 
 enum {
     RULES_MAX = 1000,

@@ -1,4 +1,4 @@
-#include "core/policy/network.h"
+#include "core/base/network.h"
 
 #include "core/base/base.h"
 

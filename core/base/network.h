@@ -2,8 +2,8 @@
  *
  * Thread   any; pure.
  */
-#ifndef CORE_POLICY_NETWORK_H
-#define CORE_POLICY_NETWORK_H
+#ifndef CORE_BASE_NETWORK_H
+#define CORE_BASE_NETWORK_H
 
 #include "core/base/buffer.h"
 
