@@ -122,8 +122,10 @@ static uint32_t flags_of(const struct intake *i, const struct header_facts *fact
     uint32_t flags = 0;
     if (facts->is_auto || session->sender.whole.len == 0)
         flags |= MESSAGE_AUTO;
-    if (session->asked.body_8bit || session->body.scan.eight_bit)
+    if (session->body.scan.eight_bit)
         flags |= MESSAGE_8BIT;
+    if (i->header.eight_bit)
+        flags |= MESSAGE_8BIT_HEADER;
     if (session->authenticated)
         flags |= MESSAGE_SUBMITTED;
     if (session->secure)

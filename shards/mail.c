@@ -23,6 +23,7 @@ struct conclusion {
     struct content *content; /* while the header for a DSN is read */
     struct buffer header;
     uint64_t dsn_id; /* 0: none */
+    bool tells;      /* there is something for a DSN */
 };
 
 static void drop(struct conclusion *c)
@@ -100,7 +101,7 @@ static void add_dsn(struct conclusion *c)
     struct shard *s = c->mail->shard;
     uint64_t id = shard_new_id(s, shard_partition_of(s, c->mail->id));
     struct report r =
-        report_bounce(s, c->mail->message, id, c->outcomes, c->count, buffer_str(&c->header));
+        report_delivery(s, c->mail->message, id, c->outcomes, c->count, buffer_str(&c->header));
     if (!r.message || !unit_accept(c->unit, r.message, r.body, r.body_bytes)) {
         log_error("dsn_not_written", log_id("about", c->mail->id));
         return;
@@ -145,6 +146,32 @@ static void add_note(struct conclusion *c, const struct outcome *o)
     buffer_drop(&text);
 }
 
+/* What the sender hears: nothing about what we wrote ourselves, nor where there is no sender. */
+static enum dsn_action action_of(const struct settings *set, const struct message *m,
+                                 const struct outcome *o, uint64_t now_ms)
+{
+    static const enum dsn_action actions[] = {DSN_RELAYED, DSN_DELAYED, DSN_FAILED};
+    const struct recipient *r = &m->recipients[o->recipient];
+    enum dsn_action action = actions[o->verdict];
+    if (m->kind != MESSAGE_MAIL || m->sender.len == 0 || !dsn_is_wanted(action, r->notify))
+        return DSN_NONE;
+    if (action == DSN_RELAYED && !o->relayed)
+        return DSN_NONE;
+    uint64_t since_ms = u64_max(m->accepted_ms, r->release_ms);
+    if (action == DSN_DELAYED &&
+        (r->flags & RECIPIENT_TOLD_DELAY || now_ms < since_ms + set->delay_notice))
+        return DSN_NONE;
+    return action;
+}
+
+static bool keep_texts(struct unit *u, struct outcome *o)
+{
+    o->why = arena_copy(&u->arena, o->why);
+    o->status = arena_copy(&u->arena, o->status);
+    o->remote = arena_copy(&u->arena, o->remote);
+    return o->why.at && o->status.at && o->remote.at;
+}
+
 static bool add_move(struct conclusion *c, struct outcome *o)
 {
     struct shard *s = c->mail->shard;
@@ -154,19 +181,21 @@ static bool add_move(struct conclusion *c, struct outcome *o)
     uint64_t now_ms = shard_adopted_ms(s);
     if (o->verdict == VERDICT_RETRY && retry_is_over(settings, r, m->accepted_ms, now_ms))
         o->verdict = VERDICT_BOUNCE;
+    o->tell = action_of(settings, m, o, now_ms);
+    o->retry_until_ms = u64_max(m->accepted_ms, r->release_ms) + settings->retry_for;
+    c->tells |= o->tell != DSN_NONE;
 
     static const enum stage to[] = {STAGE_DELIVERED, STAGE_RETRY, STAGE_BOUNCED};
     struct move *move = unit_move(c->unit);
-    o->why = arena_copy(&c->unit->arena, o->why);
-    o->status = arena_copy(&c->unit->arena, o->status);
-    if (!move || !o->why.at || !o->status.at)
+    if (!move || !keep_texts(c->unit, o))
         return false;
     *move = (struct move){
         .id = m->id,
         .recipient = o->recipient,
         .to = to[o->verdict],
         .from = o->attempted ? 1u << STAGE_SENDING : 0,
-        .set = o->exposed ? RECIPIENT_EXPOSED : 0,
+        .set = (o->exposed ? RECIPIENT_EXPOSED : 0) |
+               (o->tell == DSN_DELAYED ? RECIPIENT_TOLD_DELAY : 0),
         .count_attempt = !o->soon,
         .last = o->why,
     };
@@ -176,18 +205,6 @@ static bool add_move(struct conclusion *c, struct outcome *o)
         move->due_ms =
             o->soon ? now_ms : now_ms + retry_interval_ms(settings, r->attempts + 1, random_u64());
     return true;
-}
-
-/* Must the sender be told? Never about what we wrote ourselves, nor when there is no sender. */
-static bool wants_dsn(const struct conclusion *c)
-{
-    const struct message *m = c->mail->message;
-    if (m->kind != MESSAGE_MAIL || m->sender.len == 0)
-        return false;
-    for (uint32_t i = 0; i < c->count; i++)
-        if (c->outcomes[i].verdict == VERDICT_BOUNCE)
-            return true;
-    return false;
 }
 
 static void conclude_some(struct mail *mail, const struct outcome *outcomes, uint32_t count)
@@ -206,7 +223,7 @@ static void conclude_some(struct mail *mail, const struct outcome *outcomes, uin
         mail_release(mail);
         return;
     }
-    if (!wants_dsn(c)) {
+    if (!c->tells) {
         commit(c);
         return;
     }

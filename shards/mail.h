@@ -6,6 +6,7 @@
 #ifndef SHARDS_MAIL_H
 #define SHARDS_MAIL_H
 
+#include "core/mail/dsn.h"
 #include "shards/shard.h"
 
 struct mail {
@@ -22,6 +23,7 @@ struct mail {
 struct delivery {
     struct list link; /* in its destination's queue */
     struct mail *mail;
+    enum smtp_tls tls; /* the least that its connection must have */
     uint32_t count;
     uint32_t recipient[]; /* indexes in the message */
 };
@@ -38,14 +40,21 @@ struct outcome {
     enum verdict verdict;
     bool attempted;    /* the keeper has it as SENDING */
     bool exposed;      /* content may have reached the server */
-    bool soon;         /* VERDICT_RETRY: the connection was stale, try again at once */
+    bool soon;         /* VERDICT_RETRY: try again at once; it counts as no attempt */
+    bool relayed;      /* VERDICT_DELIVERED: to a hop without DSN, which will tell nobody */
     struct str why;    /* one printable line: reply or reason; borrowed */
     struct str status; /* enhanced status code "5.1.1"; may be empty */
     struct str digest; /* SHA-256 of the content that was sent, in hex; may be empty */
+    struct str remote; /* name of the hop that it is about; may be empty */
+
+    enum dsn_action tell;    /* mail.c: what the sender hears of it */
+    uint64_t retry_until_ms; /* mail.c */
 };
 
-/* Write outcomes down: MOVEs, and for what bounced a DSN in the same unit. Borrowed strings are
- * copied. The mail is released when it is committed. */
+/* Write outcomes down: MOVEs, and in the same unit a DSN about what the sender is to hear:
+ * failures, a delay (once for each recipient, after `delay_notice`), and where it was asked for
+ * what a hop without DSN took (RFC 3461 5.2.2). Borrowed strings are copied. The mail is released
+ * when it is committed. */
 void mail_conclude(struct mail *mail, const struct outcome *outcomes, uint32_t count);
 
 void mail_use(struct mail *mail);

@@ -5,6 +5,7 @@
 #include "core/base/random.h"
 #include "core/mail/dsn.h"
 #include "core/mail/notice.h"
+#include "core/mail/utf8.h"
 #include "core/policy/directory.h"
 
 enum {
@@ -44,7 +45,8 @@ static int zone_minutes(const struct organisation *o)
 
 /* A message of ours to the sender of another, due at once. */
 static struct message *address_to_sender(struct shard *s, const struct message *about, uint64_t id,
-                                         enum message_kind kind, const struct names *n)
+                                         enum message_kind kind, const char *tag,
+                                         const struct names *n)
 {
     struct buffer subject;
     struct message *m = message_make(MESSAGE_BYTES_MAX);
@@ -53,13 +55,15 @@ static struct message *address_to_sender(struct shard *s, const struct message *
     m->id = id;
     m->kind = kind;
     m->flags = MESSAGE_AUTO;
+    if (!utf8_is_ascii(about->sender)) /* it stands in To, and in the envelope */
+        m->flags |= MESSAGE_SMTPUTF8 | MESSAGE_8BIT | MESSAGE_8BIT_HEADER;
     m->parent = about->id;
     m->accepted_ms = shard_adopted_ms(s);
     m->accepted_boot_ms = clock_boot_ms();
     m->boot = s->boot;
     m->organisation = arena_copy(&m->arena, about->organisation);
     buffer_init(&subject, LIMIT_SUBJECT_BYTES + 64);
-    buffer_puts(&subject, kind == MESSAGE_DSN ? "[配送不能] " : "[配送保留] ");
+    buffer_printf(&subject, "%s ", tag);
     buffer_put(&subject, about->subject);
     m->subject = arena_copy(&m->arena, buffer_str(&subject));
     buffer_drop(&subject);
@@ -100,32 +104,31 @@ static bool is_reply(struct str why)
     return why.len > 3 && why.at[0] >= '2' && why.at[0] <= '5' && why.at[3] == ' ';
 }
 
-struct report report_bounce(struct shard *s, const struct message *about, uint64_t id,
-                            const struct outcome *outcomes, uint32_t count, struct str header)
+static struct dsn_recipient told(const struct message *about, const struct outcome *o)
+{
+    const struct recipient *r = &about->recipients[o->recipient];
+    bool reply = is_reply(o->why), failed = o->tell == DSN_FAILED;
+    bool fits = o->status.len && (!failed || o->status.at[0] == '5');
+    return (struct dsn_recipient){
+        .action = o->tell,
+        .address = r->address,
+        .orcpt = r->orcpt,
+        .status = fits ? o->status : STR("5.4.7"), /* RFC 3463: the time for it is over */
+        .diagnostic = reply ? o->why : STR(""),
+        .remote = o->remote,
+        .reason = reply ? STR("") : o->why,
+        .retry_until_ms = o->retry_until_ms,
+    };
+}
+
+struct report report_delivery(struct shard *s, const struct message *about, uint64_t id,
+                              const struct outcome *outcomes, uint32_t count, struct str header)
 {
     struct names n = make_names(s, id);
-    struct dsn_recipient *failed = heap_take(count * sizeof *failed);
-    uint32_t failed_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct outcome *o = &outcomes[i];
-        if (o->verdict != VERDICT_BOUNCE)
-            continue;
-        const struct recipient *r = &about->recipients[o->recipient];
-        bool reply = is_reply(o->why);
-        failed[failed_count++] = (struct dsn_recipient){
-            .address = r->address,
-            .orcpt = r->orcpt,
-            .status = o->status.len && o->status.at[0] == '5' ? o->status : STR("5.4.7"),
-            .diagnostic = reply ? o->why : STR(""),
-            .remote = STR(""),
-            .reason = reply ? STR("") : o->why,
-        };
-    }
+    struct dsn_recipient *recipients = heap_take(count * sizeof *recipients);
     struct dsn d = {
-        .kind = DSN_FAILURE,
         .about = about,
-        .recipients = failed,
-        .recipient_count = failed_count,
+        .recipients = recipients,
         .header = header,
         .mta = s->snapshot->hostname,
         .message_id = buffer_str(&n.message_id),
@@ -133,11 +136,16 @@ struct report report_bounce(struct shard *s, const struct message *about, uint64
         .date_ms = clock_wall_ms(),
         .zone_minutes = zone_minutes(directory_find(s->snapshot->directory, about->organisation)),
     };
+    for (uint32_t i = 0; i < count; i++)
+        if (outcomes[i].tell != DSN_NONE)
+            recipients[d.recipient_count++] = told(about, &outcomes[i]);
     struct buffer body;
     buffer_init(&body, REPORT_BYTES_MAX);
     bool good = dsn_write(&d, &body);
-    heap_drop(failed);
-    struct report r = finish(address_to_sender(s, about, id, MESSAGE_DSN, &n), &body, good);
+    struct message *m =
+        good ? address_to_sender(s, about, id, MESSAGE_DSN, dsn_tag(dsn_heaviest(&d)), &n) : NULL;
+    heap_drop(recipients);
+    struct report r = finish(m, &body, good);
     buffer_drop(&n.message_id);
     return r;
 }
@@ -162,7 +170,8 @@ struct report report_hold(struct shard *s, struct message *about, uint64_t id)
     struct buffer body;
     buffer_init(&body, REPORT_BYTES_MAX);
     bool good = about->token.at && notice_write(&notice, &body);
-    struct report r = finish(address_to_sender(s, about, id, MESSAGE_NOTICE, &n), &body, good);
+    struct report r =
+        finish(address_to_sender(s, about, id, MESSAGE_NOTICE, "[配送保留]", &n), &body, good);
     buffer_drop(&n.message_id);
     return r;
 }

@@ -15,10 +15,11 @@ struct report {
     size_t body_bytes;
 };
 
-/* A DSN about the recipients that bounced. `header`: the beginning of what was sent, up to the end
- * of its header section or as much as is known. The mail has a reverse-path. */
-struct report report_bounce(struct shard *s, const struct message *about, uint64_t id,
-                            const struct outcome *outcomes, uint32_t count, struct str header);
+/* A DSN about the recipients of whom outcome.tell says something. `header`: the beginning of what
+ * was sent, up to the end of its header section or as much as is known. The mail has a
+ * reverse-path. */
+struct report report_delivery(struct shard *s, const struct message *about, uint64_t id,
+                              const struct outcome *outcomes, uint32_t count, struct str header);
 
 /* The hold notice for a mail that is about to be accepted; gives it its token. */
 struct report report_hold(struct shard *s, struct message *about, uint64_t id);

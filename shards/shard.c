@@ -129,6 +129,7 @@ static void set_lapses(struct shard *s)
     s->lapses[LAPSE_REPLY].length_ms = set->reply_timeout;
     s->lapses[LAPSE_DATA].length_ms = set->data_timeout;
     s->lapses[LAPSE_DOT].length_ms = set->dot_timeout;
+    s->lapses[LAPSE_TRANSACTION].length_ms = set->transaction_timeout;
     s->lapses[LAPSE_IDLE].length_ms = set->outbound_idle;
 }
 

@@ -65,6 +65,7 @@ enum shard_lapse { /* one FIFO of deadlines for each length */
     LAPSE_REPLY,
     LAPSE_DATA,
     LAPSE_DOT,
+    LAPSE_TRANSACTION,
     LAPSE_IDLE,
     LAPSES,
 };

@@ -2,6 +2,9 @@
 
 #include "core/base/base.h"
 #include "core/base/limit.h"
+#include "core/mail/dsn.h"
+#include "core/mail/parameter.h"
+#include "core/mail/utf8.h"
 
 /* RCPTs whose replies have not come. More would only fill both sides' buffers (RFC 2920 3.1). */
 enum {
@@ -51,32 +54,87 @@ static void command(struct smtp_client *c, enum smtp_phase phase, const char *te
 
 static void hello(struct smtp_client *c, const char *verb, struct buffer *out)
 {
-    c->pipelining = c->size_offered = c->eightbit = c->starttls_offered = c->enhanced = false;
+    c->offers = 0;
     c->size_max = 0;
     c->lines = 0;
     command(c, PHASE_EHLO, verb, out);
     buffer_printf(out, " %.*s\r\n", STR_ARG(c->settings->hostname));
 }
 
+static bool offers(const struct smtp_client *c, unsigned extension)
+{
+    return c->offers & extension;
+}
+
+/* Is there an address that only SMTPUTF8 can say? */
+static bool is_utf8(const struct smtp_envelope *e)
+{
+    bool utf8 = e->needs.utf8;
+    for (uint32_t i = 0; i < e->recipient_count && !utf8; i++)
+        utf8 = !utf8_is_ascii(e->recipients[i].address);
+    return utf8;
+}
+
 static void send_mail(struct smtp_client *c, struct buffer *out)
 {
     const struct smtp_envelope *e = &c->envelope;
     command(c, PHASE_ENVELOPE, "MAIL FROM:<", out);
-    buffer_printf(out, "%.*s>", STR_ARG(e->sender));
-    if (c->size_offered && e->size)
-        buffer_printf(out, " SIZE=%llu", (unsigned long long)e->size);
-    if (c->eightbit && e->body_8bit)
+    buffer_put(out, e->sender);
+    buffer_putc(out, '>');
+    if (offers(c, SMTP_SIZE) && e->needs.size)
+        buffer_printf(out, " SIZE=%llu", (unsigned long long)e->needs.size);
+    if (offers(c, SMTP_8BITMIME) && e->needs.eight_bit)
         buffer_puts(out, " BODY=8BITMIME");
+    if (offers(c, SMTP_SMTPUTF8) && is_utf8(e))
+        buffer_puts(out, " SMTPUTF8");
+    if (offers(c, SMTP_DSN) && (e->return_full || e->return_headers))
+        buffer_puts(out, e->return_full ? " RET=FULL" : " RET=HDRS");
+    if (offers(c, SMTP_DSN) && e->envid.len) {
+        buffer_puts(out, " ENVID=");
+        xtext_encode(e->envid, out);
+    }
     buffer_puts(out, "\r\n");
+}
+
+static void put_notify(uint32_t notify, struct buffer *out)
+{
+    static const char *const names[] = {"NEVER", "SUCCESS", "FAILURE", "DELAY"};
+    const char *before = " NOTIFY=";
+    for (unsigned bit = 0; bit < countof(names); bit++) {
+        if (!(notify & 1u << bit))
+            continue;
+        buffer_puts(out, before);
+        buffer_puts(out, names[bit]);
+        before = ",";
+    }
+}
+
+/* What is not ASCII goes in RFC 6533's \x{...}; the rest is encoded anew, its type too: whatever
+ * a client put in there, it ends no parameter here (INJ-03). */
+static void put_orcpt(struct str orcpt, struct buffer *out)
+{
+    struct buffer seven_bit;
+    buffer_init(&seven_bit, LIMIT_COMMAND_BYTES * 2);
+    dsn_put_seven_bit(orcpt, &seven_bit);
+    buffer_puts(out, " ORCPT=");
+    xtext_encode(buffer_str(&seven_bit), out);
+    buffer_drop(&seven_bit);
 }
 
 static void send_rcpts(struct smtp_client *c, struct buffer *out)
 {
-    uint32_t window = c->pipelining ? RCPT_WINDOW : 1;
+    uint32_t window = offers(c, SMTP_PIPELINING) ? RCPT_WINDOW : 1;
     while (c->sent_rcpt < c->envelope.recipient_count && c->outstanding < window) {
-        struct str to = c->envelope.recipients[c->sent_rcpt++];
+        const struct smtp_target *to = &c->envelope.recipients[c->sent_rcpt++];
         command(c, PHASE_ENVELOPE, "RCPT TO:<", out);
-        buffer_printf(out, "%.*s>\r\n", STR_ARG(to));
+        buffer_put(out, to->address);
+        buffer_putc(out, '>');
+        if (offers(c, SMTP_DSN)) {
+            put_notify(to->notify, out);
+            if (to->orcpt.len)
+                put_orcpt(to->orcpt, out);
+        }
+        buffer_puts(out, "\r\n");
     }
 }
 
@@ -98,20 +156,27 @@ static enum smtp_client_event on_greeting(struct smtp_client *c, struct buffer *
 
 static void note_extension(struct smtp_client *c, struct str line)
 {
+    static const struct {
+        struct str word;
+        unsigned extension;
+    } known[] = {
+        {STR_INIT("PIPELINING"), SMTP_PIPELINING},
+        {STR_INIT("SIZE"), SMTP_SIZE},
+        {STR_INIT("8BITMIME"), SMTP_8BITMIME},
+        {STR_INIT("SMTPUTF8"), SMTP_SMTPUTF8},
+        {STR_INIT("DSN"), SMTP_DSN},
+        {STR_INIT("STARTTLS"), SMTP_STARTTLS},
+    };
+
     if (c->lines++ == 0) /* the name of the host, not a keyword */
         return;
     struct str word = str_word(&line);
-    if (str_eq_nocase(word, STR("PIPELINING")))
-        c->pipelining = true;
-    else if (str_eq_nocase(word, STR("8BITMIME")))
-        c->eightbit = true;
-    else if (str_eq_nocase(word, STR("STARTTLS")))
-        c->starttls_offered = true;
-    else if (str_eq_nocase(word, STR("ENHANCEDSTATUSCODES")))
-        c->enhanced = true;
-    else if (str_eq_nocase(word, STR("SIZE"))) {
-        c->size_offered = true;
-        if (!str_number(str_word(&line), UINT64_MAX, &c->size_max))
+    for (size_t i = 0; i < countof(known); i++) {
+        if (!str_eq_nocase(word, known[i].word))
+            continue;
+        c->offers |= known[i].extension;
+        if (known[i].extension == SMTP_SIZE &&
+            !str_number(str_word(&line), UINT64_MAX, &c->size_max))
             c->size_max = 0;
     }
 }
@@ -128,7 +193,7 @@ static enum smtp_client_event on_ehlo(struct smtp_client *c, struct buffer *out)
         return fail_reply(c, "EHLO was refused");
     if (c->tried_helo)
         return ready(c);
-    if (!c->settings->use_tls || c->secure || !c->starttls_offered)
+    if (!c->settings->use_tls || c->tls != SMTP_TLS_NONE || !offers(c, SMTP_STARTTLS))
         return ready(c);
     command(c, PHASE_STARTTLS, "STARTTLS\r\n", out);
     return SMTP_CLIENT_MORE;
@@ -159,7 +224,7 @@ static enum smtp_client_event on_envelope(struct smtp_client *c, struct buffer *
         c->resetting = false;
         if (c->reply.code != 250)
             return fail_reply(c, "RSET was refused");
-        if (!c->pipelining)
+        if (!offers(c, SMTP_PIPELINING))
             send_mail(c, out);
         return SMTP_CLIENT_MORE;
     }
@@ -229,6 +294,7 @@ static bool is_too_much(const struct smtp_client *c, enum smtp_phase was, struct
 static enum smtp_client_event on_reply(struct smtp_client *c, struct str *in, struct buffer *out)
 {
     c->reply = c->parser.seen;
+    c->replies++;
     if (c->reply.code == 421 && c->phase != PHASE_QUIT)
         return fail(c, "the next hop is closing");
     if (!c->outstanding) {
@@ -273,12 +339,26 @@ void smtp_client_init(struct smtp_client *c, const struct smtp_client_settings *
     reply_parser_init(&c->parser);
 }
 
-void smtp_client_secured(struct smtp_client *c, struct buffer *out)
+void smtp_client_secured(struct smtp_client *c, enum smtp_tls tls, struct buffer *out)
 {
-    must(c->phase == PHASE_STARTTLS && !c->outstanding && !c->over && !c->secure);
-    c->secure = true;
+    must(c->phase == PHASE_STARTTLS && !c->outstanding && !c->over && c->tls == SMTP_TLS_NONE);
+    must(tls != SMTP_TLS_NONE);
+    c->tls = tls;
     reply_parser_init(&c->parser);
     hello(c, "EHLO", out);
+}
+
+enum smtp_misfit smtp_client_misfit(const struct smtp_client *c, const struct smtp_needs *needs)
+{
+    if (c->tls < needs->tls)
+        return SMTP_MISFIT_TLS;
+    if (c->size_max && needs->size > c->size_max)
+        return SMTP_MISFIT_SIZE;
+    if (needs->utf8 && !offers(c, SMTP_SMTPUTF8))
+        return SMTP_MISFIT_UTF8;
+    if (needs->eight_bit && !offers(c, SMTP_8BITMIME))
+        return SMTP_MISFIT_8BIT;
+    return SMTP_FITS;
 }
 
 static bool is_sendable(struct str address)
@@ -294,9 +374,12 @@ bool smtp_client_start(struct smtp_client *c, const struct smtp_envelope *e,
 {
     must(c->phase == PHASE_IDLE || c->phase == PHASE_ENVELOPE || c->phase == PHASE_DATA);
     must(!c->outstanding && !c->over && e->recipient_count);
-    bool sendable = is_sendable(e->sender);
-    for (uint32_t i = 0; i < e->recipient_count; i++)
-        sendable = sendable && e->recipients[i].len && is_sendable(e->recipients[i]);
+    bool sendable = is_sendable(e->sender) && smtp_client_misfit(c, &e->needs) == SMTP_FITS;
+    for (uint32_t i = 0; i < e->recipient_count && sendable; i++) {
+        struct str address = e->recipients[i].address;
+        sendable = address.len && is_sendable(address) &&
+                   (offers(c, SMTP_SMTPUTF8) || utf8_is_ascii(address));
+    }
     if (!sendable)
         return false;
     c->envelope = *e;
@@ -308,16 +391,17 @@ bool smtp_client_start(struct smtp_client *c, const struct smtp_envelope *e,
     c->resetting = c->phase != PHASE_IDLE;
     if (c->resetting)
         command(c, PHASE_ENVELOPE, "RSET\r\n", out);
-    if (c->pipelining || !c->resetting)
+    if (offers(c, SMTP_PIPELINING) || !c->resetting)
         send_mail(c, out);
-    if (c->pipelining)
+    if (offers(c, SMTP_PIPELINING))
         send_rcpts(c, out);
     return true;
 }
 
 unsigned smtp_client_recipient_class(const struct reply_seen *r)
 {
-    return r->code == 552 ? 4 : reply_class(r);
+    bool says_else = r->enhanced[0] && !(r->enhanced[1] == 5 && r->enhanced[2] == 3);
+    return r->code == 552 && !says_else ? 4 : reply_class(r);
 }
 
 static bool may_go_on(const struct smtp_client *c, enum smtp_phase phase)

@@ -6,6 +6,7 @@
 #include "core/io/connection.h"
 #include "crypto/digest.h"
 #include "shards/content.h"
+#include "shards/suit.h"
 #include "shards/trial.h"
 
 #include <stdio.h>
@@ -21,8 +22,9 @@ struct transmit {
     struct smtp_client client;
     struct destination *destination;
     struct shard *shard;
-    struct list idle; /* in the destination's list */
-    struct deadline deadline;
+    struct list idle;         /* in the destination's list */
+    struct deadline deadline; /* of the next reply, or of progress */
+    struct deadline total;    /* of the mail as a whole (OUT-18) */
     struct trial *trial;
     struct content *content;
     struct digest *digest; /* of the content as it leaves, dots not stuffed */
@@ -64,6 +66,13 @@ static const struct exchanger *exchanger_of(const struct transmit *t)
     return t->exchanger < d->exchanger_count ? &d->exchangers[t->exchanger] : &gone;
 }
 
+/* Is it as good an exchanger as the best? */
+static bool is_preferred(const struct transmit *t)
+{
+    const struct destination *d = t->destination;
+    return d->exchanger_count == 0 || exchanger_of(t)->preference == d->exchangers[0].preference;
+}
+
 /* ---- the end of a trial or of the connection */
 
 static void stop_content(struct transmit *t)
@@ -76,6 +85,7 @@ static void trial_over(struct transmit *t)
 {
     t->trial = NULL;
     t->envelope_known = false;
+    lapse_stop(&t->total.entry);
     stop_content(t);
 }
 
@@ -84,6 +94,7 @@ static void give_up(struct transmit *t, struct str why)
 {
     struct trial *trial = t->trial;
     lapse_stop(&t->deadline.entry);
+    lapse_stop(&t->total.entry);
     list_remove(&t->idle);
     if (trial) {
         bool exposed = t->client.phase == PHASE_CONTENT || t->client.phase == PHASE_DOT;
@@ -135,6 +146,12 @@ static void passed(struct deadline *deadline)
         return;
     }
     give_up(t, str_c(t->connecting ? "no connection in time" : doing[t->client.phase]));
+}
+
+static void passed_total(struct deadline *deadline)
+{
+    give_up(owner_of(deadline, struct transmit, total),
+            STR("the next hop was too slow with the mail as a whole"));
 }
 
 static void watch(struct transmit *t)
@@ -262,26 +279,42 @@ void transmit_proceed(struct transmit *t)
     proceed(t);
 }
 
+static void begin(struct transmit *t, struct delivery *delivery)
+{
+    t->mails++;
+    t->envelope_known = false;
+    t->trial = trial_make(delivery, t, str_c(exchanger_of(t)->name), t->client.offers & SMTP_DSN);
+    t->content = content_make(t->shard, delivery->mail->message, content_ready, t);
+    shard_deadline(t->shard, LAPSE_TRANSACTION, &t->total);
+    start_envelope(t);
+}
+
 void transmit_offer(struct transmit *t)
 {
     struct destination *d = t->destination;
     const struct settings *settings = t->shard->snapshot->settings;
+    const struct suit_hop hop = {str_c(exchanger_of(t)->name), is_preferred(t), t->mails > 0};
     list_remove(&t->idle);
     if (t->mails >= settings->outbound_mails || t->shard->stopping) {
         quit(t);
         return;
     }
-    struct delivery *delivery = route_take(d);
-    if (!delivery) {
-        list_append(&d->idle, &t->idle);
-        watch(t);
-        return;
+    struct delivery *delivery;
+    while ((delivery = route_take(d))) {
+        switch (suit_check(delivery, &t->client, &hop)) {
+        case SUIT_GO:
+            begin(t, delivery);
+            return;
+        case SUIT_ELSEWHERE:
+            route_add(d, delivery);
+            quit(t);
+            return;
+        case SUIT_OVER:
+            break;
+        }
     }
-    t->mails++;
-    t->envelope_known = false;
-    t->trial = trial_make(delivery, t);
-    t->content = content_make(t->shard, delivery->mail->message, content_ready, t);
-    start_envelope(t);
+    list_append(&d->idle, &t->idle);
+    watch(t);
 }
 
 /* ---- events of the session */
@@ -382,8 +415,11 @@ static void on_data(struct connection *c, struct str *in)
     while (in->len && t->destination) {
         struct buffer out;
         buffer_init(&out, COMMAND_BYTES_MAX);
+        uint32_t replies = t->client.replies;
         enum smtp_client_event event = smtp_client_feed(&t->client, in, &out);
         send_out(t, &out);
+        if (t->client.replies != replies) /* a whole reply came: time for the next; not for bytes */
+            watch(t);
         act(t, event);
         if (event == SMTP_CLIENT_STARTTLS)
             return;
@@ -423,7 +459,7 @@ static void on_secured(struct connection *c, bool ok)
     }
     struct buffer out;
     buffer_init(&out, COMMAND_BYTES_MAX);
-    smtp_client_secured(&t->client, &out);
+    smtp_client_secured(&t->client, SMTP_TLS_ENCRYPTED, &out);
     send_out(t, &out);
     watch(t);
 }
@@ -480,6 +516,7 @@ bool transmit_dial(struct destination *d, uint32_t exchanger)
     d->plain_next = false;
     list_init(&t->idle);
     t->deadline.passed = passed;
+    t->total.passed = passed_total;
     t->digest = digest_make();
     smtp_client_init(&t->client, &s->client_settings[t->plain ? 1 : 0]);
     const struct exchanger *e = &d->exchangers[exchanger];

@@ -2,7 +2,7 @@
 
 #include "core/base/heap.h"
 #include "core/base/log.h"
-#include "core/remake/remake.h"
+#include "shards/suit.h"
 
 enum {
     UNREADABLE_TRIES = 3
@@ -19,16 +19,16 @@ struct trial {
     struct delivery *delivery;
     struct transmit *transmit; /* NULL: lost */
     struct smtp_envelope envelope;
-    struct str *addresses;      /* of those still in */
-    struct reply_seen *replies; /* the same order */
-    uint32_t *who;              /* the same order: index into delivery->recipient */
-    bool *granted;              /* by index into delivery->recipient */
+    struct smtp_target *targets; /* those still in */
+    struct reply_seen *replies;  /* the same order */
+    uint32_t *who;               /* the same order: index into delivery->recipient */
+    bool *granted;               /* by index into delivery->recipient */
     struct outcome *outcomes;
     uint32_t outcome_count;
     struct buffer *texts; /* of the outcomes; by their number */
-    bool answered, exposed, soon;
+    bool answered, exposed, soon, dsn;
     enum trial_end end;
-    struct buffer why, digest;
+    struct buffer why, digest, remote;
 };
 
 static void finish(struct trial *t);
@@ -77,13 +77,14 @@ static bool ask(struct trial *t)
     return false;
 }
 
-struct trial *trial_make(struct delivery *delivery, struct transmit *transmit)
+struct trial *trial_make(struct delivery *delivery, struct transmit *transmit, struct str remote,
+                         bool dsn)
 {
     struct trial *t = heap_take(sizeof *t);
     const struct message *m = delivery->mail->message;
     uint32_t count = delivery->count;
-    *t = (struct trial){.delivery = delivery, .transmit = transmit};
-    t->addresses = heap_take(count * sizeof *t->addresses);
+    *t = (struct trial){.delivery = delivery, .transmit = transmit, .dsn = dsn};
+    t->targets = heap_take(count * sizeof *t->targets);
     t->replies = heap_take(count * sizeof *t->replies);
     t->who = heap_take(count * sizeof *t->who);
     t->granted = heap_take(count * sizeof *t->granted);
@@ -91,16 +92,21 @@ struct trial *trial_make(struct delivery *delivery, struct transmit *transmit)
     t->texts = heap_take(count * sizeof *t->texts);
     buffer_init(&t->why, LIMIT_REPLY_LINE_BYTES * 2);
     buffer_init(&t->digest, LIMIT_REPLY_LINE_BYTES);
+    buffer_init(&t->remote, LIMIT_DOMAIN_BYTES + 16);
+    buffer_put(&t->remote, remote);
     for (uint32_t i = 0; i < count; i++) {
-        t->addresses[i] = m->recipients[delivery->recipient[i]].address;
+        const struct recipient *r = &m->recipients[delivery->recipient[i]];
+        t->targets[i] = (struct smtp_target){r->address, r->orcpt, r->notify};
         t->who[i] = i;
         buffer_init(&t->texts[i], LIMIT_REPLY_LINE_BYTES * 2);
     }
     t->envelope = (struct smtp_envelope){.sender = m->sender,
-                                         .recipients = t->addresses,
+                                         .envid = m->envid,
+                                         .return_full = m->flags & MESSAGE_RETURN_FULL,
+                                         .return_headers = m->flags & MESSAGE_RETURN_HEADERS,
+                                         .recipients = t->targets,
                                          .recipient_count = count,
-                                         .size = remake_bytes(m),
-                                         .body_8bit = m->flags & MESSAGE_8BIT};
+                                         .needs = suit_needs(delivery)};
     if (!ask(t))
         t->answered = true; /* nothing granted: tried again later */
     return t;
@@ -112,12 +118,13 @@ static void free_trial(struct trial *t)
         buffer_drop(&t->texts[i]);
     buffer_drop(&t->why);
     buffer_drop(&t->digest);
+    buffer_drop(&t->remote);
     heap_drop(t->texts);
     heap_drop(t->outcomes);
     heap_drop(t->granted);
     heap_drop(t->who);
     heap_drop(t->replies);
-    heap_drop(t->addresses);
+    heap_drop(t->targets);
     heap_drop(t->delivery);
     heap_drop(t);
 }
@@ -142,13 +149,10 @@ void trial_mark_exposed(struct trial *t)
     t->exposed = true;
 }
 
-/* 552 after RCPT is an old way to say "too many" (RFC 5321 4.5.3.1.10). */
 static enum verdict verdict_of(const struct reply_seen *r, bool rcpt)
 {
-    unsigned class = reply_class(r);
-    if (class == 2)
-        return VERDICT_DELIVERED;
-    return class == 5 && !(rcpt && r->code == 552) ? VERDICT_BOUNCE : VERDICT_RETRY;
+    unsigned class = rcpt ? smtp_client_recipient_class(r) : reply_class(r);
+    return class == 2 ? VERDICT_DELIVERED : class == 5 ? VERDICT_BOUNCE : VERDICT_RETRY;
 }
 
 static void add(struct trial *t, uint32_t who, enum verdict verdict, const struct reply_seen *reply,
@@ -174,6 +178,8 @@ static void add(struct trial *t, uint32_t who, enum verdict verdict, const struc
         .attempted = true,
         .exposed = t->exposed,
         .soon = t->soon,
+        .relayed = !t->dsn,
+        .remote = buffer_str(&t->remote),
         .digest = buffer_str(&t->digest),
         .why = str_head(buffer_str(text), status_at),
         .status = str_skip(buffer_str(text), status_at),
@@ -198,7 +204,7 @@ static bool narrow(struct trial *t)
         bool taken = reply_class(&t->replies[i]) == 2, granted = t->granted[t->who[i]];
         if (taken && granted) {
             t->who[kept] = t->who[i];
-            t->addresses[kept++] = t->addresses[i];
+            t->targets[kept++] = t->targets[i];
         } else if (taken) {
             taken_but_forbidden = true;
         } else {

@@ -17,8 +17,9 @@ struct trial;
 struct transmit;
 
 /* Takes over the delivery and asks the keeper; transmit_proceed() is called when it has answered.
- * */
-struct trial *trial_make(struct delivery *delivery, struct transmit *transmit);
+ * `remote`: name of the hop, copied; `dsn`: it reports what becomes of a mail (RFC 3461). */
+struct trial *trial_make(struct delivery *delivery, struct transmit *transmit, struct str remote,
+                         bool dsn);
 
 bool trial_is_answered(const struct trial *t);
 const struct smtp_envelope *trial_envelope(struct trial *t); /* of those still in */

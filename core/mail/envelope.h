@@ -26,12 +26,13 @@ enum message_kind { /* frozen */
 
 enum {                     /* flags of a message, frozen */
     MESSAGE_AUTO = 1 << 0, /* null sender or an RFC 3834 mark: no notice goes back */
-    MESSAGE_8BIT = 1 << 1, /* BODY=8BITMIME or 8-bit bytes seen */
+    MESSAGE_8BIT = 1 << 1, /* it has 8-bit bytes, in header or body */
     MESSAGE_SMTPUTF8 = 1 << 2,
     MESSAGE_SUBMITTED = 1 << 3,      /* came with AUTH */
     MESSAGE_TLS = 1 << 4,            /* came inside TLS */
     MESSAGE_RETURN_FULL = 1 << 5,    /* RFC 3461 RET=FULL; neither bit: not asked */
     MESSAGE_RETURN_HEADERS = 1 << 6, /* RET=HDRS */
+    MESSAGE_8BIT_HEADER = 1 << 7,    /* its header section has 8-bit bytes */
 };
 
 enum recipient_class {

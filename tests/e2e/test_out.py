@@ -270,16 +270,13 @@ class Content(Case):
 
     def test_8bitmime(self):
         offers = self.mx("offers8.example", features=("8BITMIME", "SIZE 10000000"))
-        lacks = self.mx("lacks8.example", features=())
         content = "Subject: x\r\n\r\nあいう\r\n".encode()
         with self.gate.client() as c:
-            c.mail(SENDER, ["x@offers8.example", "x@lacks8.example"], content, " BODY=8BITMIME")
-        wait_until(lambda: offers.got() and lacks.got(), 10, "both mails")
+            c.mail(SENDER, ["x@offers8.example"], content, " BODY=8BITMIME")
+        wait_until(offers.got, 10, "the mail")
         self.assertIn(b" BODY=8BITMIME", offers.got()[0].mail_line)
         self.assertIn(b" SIZE=", offers.got()[0].mail_line)
-        self.assertEqual(lacks.got()[0].mail_line, b"MAIL FROM:<alice@int.example>")
-        for sink in (offers, lacks):
-            self.assertTrue(sink.got()[0].content.endswith(content))
+        self.assertTrue(offers.got()[0].content.endswith(content))
 
     def test_helo_where_ehlo_is_unknown(self):
         sink = self.mx("old.example", {"ehlo": b"502 what\r\n"})

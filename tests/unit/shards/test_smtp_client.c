@@ -3,6 +3,7 @@
 #include "shards/smtp_client.h"
 
 #include "core/base/base.h"
+#include "core/mail/parameter.h"
 #include "tests/unit/harness.h"
 
 enum {
@@ -16,9 +17,12 @@ enum {
  * DONE start the next. */
 struct row {
     const char *name;
-    bool use_tls, eight_bit;
+    bool use_tls, eight_bit, utf8;
+    enum smtp_tls tls; /* of the second mail and later ones */
     unsigned mails, recipients;
     uint64_t size;
+    const char *sender, *envid, *ret; /* RET; NULL: not asked */
+    struct smtp_target to;            /* instead of r0 */
     const char *content;
     const char *talk[TALK];
     enum smtp_phase phase; /* in the end */
@@ -59,11 +63,152 @@ static const struct row rows[] = {
               "C: MAIL FROM:<a@int.example> SIZE=1234 BODY=8BITMIME\r\n", "S: 250 ok\r\n"},
      .phase = PHASE_ENVELOPE,
      .reply = 250},
-    {.name = "OUT-16 nothing offered: nothing said",
+    {.name = "OUT-16 nothing offered: nothing said; a first line is no offer",
      .size = 1234,
-     .eight_bit = true,
      .talk = {GREET, "S: 250 SIZE 8BITMIME\r\n", "E: READY", MAIL, "S: 250 ok\r\n"},
      .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "OUT-16 RFC 3461 DSN where offered",
+     .envid = "QQ 31=4+1",
+     .ret = "HDRS",
+     .to = {STR_INIT("b@ext.example"), STR_INIT("rfc822;B+x=@ext.example"),
+            NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY},
+     .talk = {GREET, "S: 250-mx.example\r\n250 dsn\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> RET=HDRS ENVID=QQ+2031+3D4+2B1\r\n", "S: 250 ok\r\n",
+              "C: RCPT TO:<b@ext.example> NOTIFY=SUCCESS,FAILURE,DELAY "
+              "ORCPT=rfc822;B+2Bx+3D@ext.example\r\n"},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "RFC 3461 NOTIFY=NEVER, RET=FULL",
+     .ret = "FULL",
+     .to = {STR_INIT("b@ext.example"), STR_INIT(""), NOTIFY_NEVER},
+     .talk = {GREET, "S: 250-mx.example\r\n250 DSN\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> RET=FULL\r\n", "S: 250 ok\r\n",
+              "C: RCPT TO:<b@ext.example> NOTIFY=NEVER\r\n"},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "RFC 3461 nothing asked: nothing said",
+     .talk = {GREET, "S: 250-mx.example\r\n250 DSN\r\n", "E: READY", MAIL, "S: 250 ok\r\n",
+              "C: " RCPT0},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "OUT-16 RFC 3461 not offered: nothing said",
+     .envid = "QQ",
+     .ret = "HDRS",
+     .to = {STR_INIT("r0@ext.example"), STR_INIT("rfc822;x@y"), NOTIFY_SUCCESS},
+     .talk = {GREET, PLAIN, MAIL, "S: 250 ok\r\n", "C: " RCPT0},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "INJ-03 a type of ORCPT and an ENVID end no parameter",
+     .envid = "x BODY=8BITMIME",
+     .to = {STR_INIT("b@ext.example"), STR_INIT("rfc822 NOTIFY=NEVER;a\r\nDATA"), 0},
+     .talk = {GREET, "S: 250-mx.example\r\n250 DSN\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> ENVID=x+20BODY+3D8BITMIME\r\n", "S: 250 ok\r\n",
+              "C: RCPT TO:<b@ext.example> ORCPT=rfc822+20NOTIFY+3DNEVER;a+0D+0ADATA\r\n"},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "RFC 6533 a UTF-8 ORCPT goes as 7-bit",
+     .to = {STR_INIT("b@ext.example"), STR_INIT("utf-8;\xe7\x94\xa8@x"), 0},
+     .talk = {GREET, "S: 250-mx.example\r\n250 DSN\r\n", "E: READY", MAIL, "S: 250 ok\r\n",
+              "C: RCPT TO:<b@ext.example> ORCPT=utf-8;\\x{7528}@x\r\n"},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "OUT-16 RFC 6531 SMTPUTF8 for a UTF-8 header",
+     .utf8 = true,
+     .eight_bit = true,
+     .talk = {GREET, "S: 250-mx.example\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> BODY=8BITMIME SMTPUTF8\r\n", "S: 250 ok\r\n"},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "RFC 6531 SMTPUTF8 for a UTF-8 sender",
+     .utf8 = true,
+     .sender = "\xe3\x81\x82@int.example",
+     .talk = {GREET, "S: 250-mx.example\r\n250 SMTPUTF8\r\n", "E: READY",
+              "C: MAIL FROM:<\xe3\x81\x82@int.example> SMTPUTF8\r\n", "S: 250 ok\r\n"},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "RFC 6531 SMTPUTF8 for a UTF-8 recipient",
+     .to = {STR_INIT("\xe3\x81\x82@ext.example"), STR_INIT(""), 0},
+     .talk = {GREET, "S: 250-mx.example\r\n250 SMTPUTF8\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> SMTPUTF8\r\n", "S: 250 ok\r\n",
+              "C: RCPT TO:<\xe3\x81\x82@ext.example>\r\n"},
+     .phase = PHASE_ENVELOPE,
+     .reply = 250},
+    {.name = "RFC 6531 all is ASCII: no SMTPUTF8",
+     .talk = {GREET, "S: 250-mx.example\r\n250 SMTPUTF8\r\n", "E: READY", MAIL},
+     .phase = PHASE_ENVELOPE},
+    {.name = "OUT-16 UTF-8 header, not offered",
+     .utf8 = true,
+     .talk = {GREET, PLAIN, "E: MISFIT", "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
+     .reply = 250},
+    {.name = "OUT-16 UTF-8 recipient, not offered",
+     .to = {STR_INIT("\xe3\x81\x82@ext.example"), STR_INIT(""), 0},
+     .talk = {GREET, PLAIN, "E: MISFIT", "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
+     .reply = 250},
+    {.name = "OUT-16 8-bit content, not offered",
+     .eight_bit = true,
+     .talk = {GREET, PLAIN, "E: MISFIT", "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
+     .reply = 250},
+    {.name = "OUT-16 8BITMIME is not offered by HELO",
+     .eight_bit = true,
+     .talk = {GREET, "S: 502 what\r\n", "C: HELO gate.example\r\n",
+              "S: 250-mx.example\r\n250 x\r\n", "E: READY", "E: MISFIT", "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
+     .reply = 250},
+    {.name = "OUT-16 SIZE below the mail",
+     .size = 1001,
+     .talk = {GREET, "S: 250-mx.example\r\n250 SIZE 1000\r\n", "E: READY", "E: MISFIT",
+              "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
+     .reply = 250},
+    {.name = "RFC 1870 SIZE as large as the mail",
+     .size = 1000,
+     .talk = {GREET, "S: 250-mx.example\r\n250 SIZE 1000\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> SIZE=1000\r\n"},
+     .phase = PHASE_ENVELOPE},
+    {.name = "RFC 1870 SIZE 0 and SIZE alone: no limit told",
+     .size = 9999999999,
+     .talk = {GREET, "S: 250-mx.example\r\n250 SIZE 0\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> SIZE=9999999999\r\n"},
+     .phase = PHASE_ENVELOPE},
+    {.name = "RFC 1870 SIZE without a number",
+     .size = 9999999999,
+     .talk = {GREET, "S: 250-mx.example\r\n250 SIZE\r\n", "E: READY",
+              "C: MAIL FROM:<a@int.example> SIZE=9999999999\r\n"},
+     .phase = PHASE_ENVELOPE},
+    {.name = "OUT-19 the second mail needs TLS, and the connection has none",
+     .mails = 2,
+     .tls = SMTP_TLS_ENCRYPTED,
+     .talk = {ONE, DATA, BODY, "S: 250 ok\r\n", "E: DONE", "E: MISFIT", "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
+     .reply = 250},
+    {.name = "OUT-19 the second mail needs TLS, and there it is",
+     .mails = 2,
+     .use_tls = true,
+     .tls = SMTP_TLS_ENCRYPTED,
+     .talk = {GREET, "S: 250-mx.example\r\n250 STARTTLS\r\n", "C: STARTTLS\r\n", "S: 220 go\r\n",
+              "E: STARTTLS", "C: EHLO gate.example\r\n", PLAIN, MAIL, "S: 250 ok\r\n", "C: " RCPT0,
+              "S: 250 ok\r\n", DATA, BODY, "S: 250 ok\r\n", "E: DONE", MAIL},
+     .phase = PHASE_ENVELOPE},
+    {.name = "OUT-19 the second mail needs a verified hop, and this one is only encrypted",
+     .mails = 2,
+     .use_tls = true,
+     .tls = SMTP_TLS_VERIFIED,
+     .talk = {GREET, "S: 250-mx.example\r\n250 STARTTLS\r\n", "C: STARTTLS\r\n", "S: 220 go\r\n",
+              "E: STARTTLS", "C: EHLO gate.example\r\n", PLAIN, MAIL, "S: 250 ok\r\n", "C: " RCPT0,
+              "S: 250 ok\r\n", DATA, BODY, "S: 250 ok\r\n", "E: DONE", "E: MISFIT", "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
+     .reply = 250},
+    {.name = "OUT-08 extensions heard in the clear are forgotten inside TLS",
+     .use_tls = true,
+     .eight_bit = true,
+     .talk = {GREET, "S: 250-mx.example\r\n250-8BITMIME\r\n250 STARTTLS\r\n", "C: STARTTLS\r\n",
+              "S: 220 go\r\n", "E: STARTTLS", "C: EHLO gate.example\r\n", PLAIN, "E: MISFIT",
+              "C: QUIT\r\n"},
+     .phase = PHASE_QUIT,
      .reply = 250},
     {.name = "HELO where EHLO is unknown",
      .talk = {GREET, "S: 502 what\r\n", "C: HELO gate.example\r\n", PLAIN, MAIL, "S: 250 ok\r\n"},
@@ -271,6 +416,7 @@ struct world {
     const struct row *row;
     struct smtp_client client;
     struct reply_seen replies[RECIPIENTS];
+    struct smtp_target targets[RECIPIENTS];
     struct buffer said; /* by us, not yet looked at */
     char events[2048];  /* names, not yet looked at */
     unsigned started;
@@ -293,16 +439,32 @@ static void note(struct world *w, const char *event)
 
 static void next_mail(struct world *w)
 {
-    static const struct str to[RECIPIENTS] = {STR_INIT("r0@ext.example"),
-                                              STR_INIT("r1@ext.example"),
-                                              STR_INIT("r2@ext.example")};
-    unsigned mails = w->row->mails ? w->row->mails : 1;
-    struct smtp_envelope e = {STR("a@int.example"), to, w->row->recipients ? w->row->recipients : 1,
-                              w->row->size, w->row->eight_bit};
-    if (w->started++ < mails)
-        expect(smtp_client_start(&w->client, &e, w->replies, &w->said), "%s", w->row->name);
-    else
-        smtp_client_quit(&w->client, &w->said);
+    const struct row *row = w->row;
+    struct smtp_target to[RECIPIENTS] = {{.address = STR("r0@ext.example")},
+                                         {.address = STR("r1@ext.example")},
+                                         {.address = STR("r2@ext.example")}};
+    unsigned mails = row->mails ? row->mails : 1;
+    if (row->to.address.len)
+        to[0] = row->to;
+    struct smtp_envelope e = {
+        .sender = str_c(row->sender ? row->sender : "a@int.example"),
+        .envid = str_c(row->envid),
+        .return_full = row->ret && strcmp(row->ret, "FULL") == 0,
+        .return_headers = row->ret && strcmp(row->ret, "HDRS") == 0,
+        .recipients = to,
+        .recipient_count = row->recipients ? row->recipients : 1,
+        .needs = {row->size, row->eight_bit, row->utf8, w->started ? row->tls : SMTP_TLS_NONE},
+    };
+    size_t said = w->said.len;
+    memcpy(w->targets, to, sizeof to);
+    e.recipients = w->targets;
+    if (w->started++ < mails) {
+        if (smtp_client_start(&w->client, &e, w->replies, &w->said))
+            return;
+        expect(w->said.len == said, "%s: a misfit, and something was said", row->name);
+        note(w, "MISFIT");
+    }
+    smtp_client_quit(&w->client, &w->said);
 }
 
 static void send_content(struct world *w)
@@ -332,7 +494,7 @@ static void act(struct world *w, enum smtp_client_event event)
         note(w, names[event]);
     switch (event) {
     case SMTP_CLIENT_STARTTLS:
-        smtp_client_secured(&w->client, &w->said);
+        smtp_client_secured(&w->client, SMTP_TLS_ENCRYPTED, &w->said);
         break;
     case SMTP_CLIENT_ENVELOPE:
         if (any_recipient(w))
@@ -444,10 +606,12 @@ static void test_outcomes(void)
     struct smtp_client c;
     struct buffer out;
     struct reply_seen replies[3];
-    const struct str to[] = {STR("a@x.example"), STR("b@x.example"), STR("c@x.example")};
-    const struct smtp_envelope e = {STR(""), to, 3, 0, false};
+    const struct smtp_target to[] = {{.address = STR("a@x.example")},
+                                     {.address = STR("b@x.example")},
+                                     {.address = STR("c@x.example")}};
+    const struct smtp_envelope e = {.recipients = to, .recipient_count = 3};
     to_ready(&c, "250-mx\r\n250-SIZE 1000\r\n250 PIPELINING\r\n", &out);
-    expect(c.pipelining && c.size_offered && c.size_max == 1000 && !c.eightbit, "extensions");
+    expect(c.offers == (SMTP_PIPELINING | SMTP_SIZE) && c.size_max == 1000, "extensions");
     expect(smtp_client_start(&c, &e, replies, &out), "start");
     expect(str_starts(buffer_str(&out), STR("MAIL FROM:<>\r\nRCPT TO:<a@x.example>\r\n")), "null");
     expect(hear_c(&c, "250 ok\r\n250 2.1.5 ok\r\n552 5.5.3 many\r\n550 5.1.1 none\r\n", &out) ==
@@ -475,12 +639,14 @@ static void test_many_recipients(void)
         MANY = 1000
     };
     static struct reply_seen replies[MANY];
-    static struct str to[MANY];
+    static struct smtp_target to[MANY];
     struct smtp_client c;
     struct buffer out;
     for (unsigned i = 0; i < MANY; i++)
-        to[i] = STR("somebody@ext.example");
-    const struct smtp_envelope e = {STR("a@int.example"), to, MANY, 0, false};
+        to[i].address = STR("somebody@ext.example");
+    const struct smtp_envelope e = {.sender = STR("a@int.example"),
+                                    .recipients = to,
+                                    .recipient_count = MANY};
     to_ready(&c, "250-mx\r\n250 PIPELINING\r\n", &out);
     expect(smtp_client_start(&c, &e, replies, &out), "start");
     enum smtp_client_event event = SMTP_CLIENT_MORE;
@@ -506,8 +672,10 @@ static void test_early_reply(void)
     struct smtp_client c;
     struct buffer out;
     struct reply_seen reply;
-    const struct str to = STR("b@x.example");
-    const struct smtp_envelope e = {STR("a@int.example"), &to, 1, 0, false};
+    const struct smtp_target to = {.address = STR("b@x.example")};
+    const struct smtp_envelope e = {.sender = STR("a@int.example"),
+                                    .recipients = &to,
+                                    .recipient_count = 1};
     to_ready(&c, "250 mx\r\n", &out);
     expect(hear_c(&c, "25", &out) == SMTP_CLIENT_MORE, "half a reply");
     expect(smtp_client_start(&c, &e, &reply, &out), "start");
@@ -534,10 +702,120 @@ static void test_addresses(void)
     struct reply_seen reply;
     to_ready(&c, "250 mx\r\n", &out);
     for (size_t i = 0; i < countof(bad); i++) {
-        const struct smtp_envelope e = {STR("a@int.example"), &bad[i], 1, 0, false};
+        const struct smtp_target to = {.address = bad[i]};
+        const struct smtp_envelope e = {.sender = STR("a@int.example"),
+                                        .recipients = &to,
+                                        .recipient_count = 1};
         expect(!smtp_client_start(&c, &e, &reply, &out) && out.len == 0, "INJ-10 row %zu", i);
     }
     buffer_drop(&out);
+}
+
+/* OUT-11: what each reply to RCPT means. */
+static void test_recipient_classes(void)
+{
+    static const struct {
+        const char *reply;
+        unsigned want;
+    } wants[] = {
+        {"250 ok", 2},
+        {"250 2.1.5 ok", 2},
+        {"251 will forward", 2},
+        {"252 cannot verify", 2},
+        {"450 busy", 4},
+        {"451 4.7.1 greylisted", 4},
+        {"452 too many recipients", 4},
+        {"552 too many recipients", 4},
+        {"552 5.5.3 too many recipients", 4},
+        {"552 5.2.2 mailbox full", 5},
+        {"552 5.3.4 too big", 5},
+        {"550 no such user", 5},
+        {"550 5.1.1 no such user", 5},
+        {"553 5.1.3 syntax", 5},
+        {"554 5.7.1 no", 5},
+        {"503 bad sequence", 5},
+    };
+
+    for (size_t i = 0; i < countof(wants); i++) {
+        struct reply_parser p;
+        struct buffer line;
+        buffer_init(&line, 1000);
+        buffer_printf(&line, "%s\r\n", wants[i].reply);
+        struct str in = buffer_str(&line);
+        reply_parser_init(&p);
+        expect(reply_parser_feed(&p, &in) == REPLY_DONE, "%s", wants[i].reply);
+        expect(smtp_client_recipient_class(&p.seen) == wants[i].want, "OUT-11 %s", wants[i].reply);
+        buffer_drop(&line);
+    }
+}
+
+/* OUT-09: each stage that is no verdict on a mail, answered with everything. 'o': goes on; 'h':
+ * HELO instead; 'p': goes on without TLS; 'x': over, of no reply's making; 'v': over, and the reply
+ * said why; 'q': closed as it was going to be. */
+static const char *const answers[] = {"220 a", "221 b", "354 c", "421 d", "454 e", "500 f",
+                                      "501 g", "502 h", "504 i", "530 j", "550 k", ""};
+
+static const struct {
+    const char *stage, *want;
+} stages[] = {
+    {"greeting", "oxxvvvvvvvvx"}, {"EHLO", "xxxvvhvhhvvx"}, {"STARTTLS", "oxxvpppppppx"},
+    {"RSET", "xxxvvvvvvvvx"},     {"QUIT", "qqqqqqqqqqqx"},
+};
+
+/* A session that waits for the reply at that stage. */
+static void bring_to(struct smtp_client *c, unsigned stage, struct buffer *out)
+{
+    static const struct smtp_client_settings settings = {STR_INIT("gate.example"), true};
+    static struct reply_seen reply;
+    static const struct smtp_target to = {.address = STR_INIT("b@x.example")};
+    const struct smtp_envelope e = {.recipients = &to, .recipient_count = 1};
+    buffer_init(out, 1 << 16);
+    smtp_client_init(c, &settings);
+    if (stage > 0)
+        (void)hear_c(c, "220 mx\r\n", out);
+    if (stage == 2)
+        (void)hear_c(c, "250-mx\r\n250 STARTTLS\r\n", out);
+    if (stage < 3)
+        return;
+    expect(hear_c(c, "250 mx\r\n", out) == SMTP_CLIENT_READY, "ready");
+    if (stage == 4) {
+        smtp_client_quit(c, out);
+        return;
+    }
+    expect(smtp_client_start(c, &e, &reply, out), "start");
+    (void)hear_c(c, "450 later\r\n", out);
+    smtp_client_reset(c, out);
+}
+
+static char outcome(const struct smtp_client *c, enum smtp_client_event event, struct str said)
+{
+    if (event == SMTP_CLIENT_FAILED)
+        return c->reply.code ? 'v' : 'x';
+    if (event == SMTP_CLIENT_OVER)
+        return 'q';
+    if (event == SMTP_CLIENT_READY)
+        return 'p';
+    return str_starts(said, STR("HELO")) ? 'h' : 'o';
+}
+
+static void test_matrix(void)
+{
+    for (unsigned stage = 0; stage < countof(stages); stage++) {
+        for (unsigned i = 0; i < countof(answers); i++) {
+            struct smtp_client c;
+            struct buffer out, line;
+            bring_to(&c, stage, &out);
+            buffer_clear(&out);
+            buffer_init(&line, 100);
+            buffer_printf(&line, "%s\r\n", answers[i]);
+            enum smtp_client_event event = hear_c(&c, line.at, &out);
+            char got = outcome(&c, event, buffer_str(&out));
+            expect(got == stages[stage].want[i], "OUT-09 %s answered \"%s\": %c",
+                   stages[stage].stage, answers[i], got);
+            buffer_drop(&line);
+            buffer_drop(&out);
+        }
+    }
 }
 
 /* OUT-17: a long text is cut, an endless line or reply ends the session. */
@@ -569,6 +847,8 @@ int main(void)
         {"OUT-11 outcomes of recipients", test_outcomes},
         {"many recipients go out in windows", test_many_recipients},
         {"SMUG-22 replies before their command", test_early_reply},
+        {"OUT-11 replies to RCPT", test_recipient_classes},
+        {"OUT-09 every answer at every stage", test_matrix},
         {"INJ-10 addresses", test_addresses},
         {"OUT-17 long replies", test_long_replies},
         {0},
