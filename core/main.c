@@ -163,6 +163,7 @@ static struct partition *open_partition(struct program *p, const char *directory
         .number = number,
         .node = (uint32_t)s->node,
         .segment_bytes = number == ID_PARTITION_REGISTRY ? 4u << 20 : s->segment_bytes,
+        .ready_bytes = number == ID_PARTITION_REGISTRY ? 0 : s->journal_ready,
         .disk_reserve = s->disk_reserve,
         .history_ms = s->history,
     };

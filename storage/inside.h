@@ -87,7 +87,7 @@ struct partition {
     struct position durable; /* covered by the index on stable storage */
     bool flushing;           /* a flush was asked for at flush_sequence */
     uint64_t flush_sequence;
-    uint64_t durable_checked_ms;
+    uint64_t durable_checked_ms, dropped_ms;
 
     struct states states;
     uint64_t wall_ms;  /* of the group being applied */
@@ -150,6 +150,7 @@ struct partition {
     struct histogram commit_us;
     uint64_t published_ms;
     _Atomic uint64_t usage_segments, usage_segment_bytes, usage_free_bytes, usage_live_bytes;
+    _Atomic uint64_t usage_ready_bytes;
     _Atomic uint64_t usage_messages, usage_held, usage_p50_us, usage_p99_us;
     atomic_bool usage_failed, usage_full;
 };

@@ -298,12 +298,16 @@ void keeper_publish(struct partition *p, uint64_t now_ms)
     if (p->published_ms && now_ms - p->published_ms < PUBLISH_MS)
         return;
     p->published_ms = now_ms;
-    uint64_t live = 0, segment_bytes = 0, bytes = 0;
+    uint64_t live = 0, segment_bytes = 0, bytes = 0, ready = 0;
     for (uint32_t i = 0; i < p->pool.end; i++) {
         const struct segment *s = p->pool.segment[i];
         if (!s)
             continue;
         segment_bytes += s->bytes;
+        if (s->spare)
+            ready += s->written;
+        else if (i == p->at.next.segment && s->written > p->at.next.offset)
+            ready += s->written - p->at.next.offset;
         live += s->kind == SEGMENT_JOURNAL ? s->live_bytes
                                            : (uint64_t)s->slots_used * LIMIT_EXTENT_BYTES;
     }
@@ -311,6 +315,7 @@ void keeper_publish(struct partition *p, uint64_t now_ms)
     atomic_store(&p->usage_segments, p->pool.count);
     atomic_store(&p->usage_segment_bytes, segment_bytes);
     atomic_store(&p->usage_live_bytes, live);
+    atomic_store(&p->usage_ready_bytes, ready);
     atomic_store(&p->usage_free_bytes, bytes);
     atomic_store(&p->usage_messages, p->at.messages);
     atomic_store(&p->usage_held, p->at.open_recipients);

@@ -315,6 +315,7 @@ void partition_usage(const struct partition *p, struct partition_usage *out)
                                     .segment_bytes = atomic_load(&p->usage_segment_bytes),
                                     .free_bytes = atomic_load(&p->usage_free_bytes),
                                     .live_bytes = atomic_load(&p->usage_live_bytes),
+                                    .ready_bytes = atomic_load(&p->usage_ready_bytes),
                                     .messages = atomic_load(&p->usage_messages),
                                     .held = atomic_load(&p->usage_held),
                                     .failed = atomic_load(&p->usage_failed),

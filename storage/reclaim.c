@@ -15,7 +15,8 @@
 #include "storage/unit.h"
 
 enum {
-    SPARES_KEPT = 4,
+    SPARES_EXTRA = 2,            /* kept besides those that should be there */
+    DROP_PAUSE_MS = 60000,       /* what a burst needed is likely to be needed again */
     SEGMENTS_SLACK = 4,
     ZERO_AHEAD_BYTES = 16 << 20,
     PURGE_PAUSE_MS = 1000
@@ -73,16 +74,32 @@ static void give_free(struct partition *p)
     }
 }
 
+static uint32_t spares_wanted(const struct partition *p)
+{
+    return (uint32_t)u64_max(2, p->settings.ready_bytes / p->settings.segment_bytes);
+}
+
+/* Room that nobody waits for is taken only where there is plenty. */
+static bool has_plenty(const struct partition *p)
+{
+    return atomic_load(&p->usage_free_bytes) / 2 >
+           p->settings.disk_reserve + p->settings.segment_bytes;
+}
+
+/* One at a time, slowly; at once where room is short. */
 static void drop_extra(struct partition *p)
 {
     bool spare_bodies = false;
     uint64_t now = clock_monotonic_ms();
+    bool drop = p->pool.spares > spares_wanted(p) + SPARES_EXTRA &&
+                (now - p->dropped_ms > DROP_PAUSE_MS || !has_plenty(p));
     for (uint32_t i = 0; i < p->pool.end; i++) {
         struct segment *s = p->pool.segment[i];
         if (!s)
             continue;
         bool unused_body = s->kind == SEGMENT_BODY && s->slots_used == 0;
-        if ((unused_body && spare_bodies) || (s->spare && p->pool.spares > SPARES_KEPT)) {
+        if ((unused_body && spare_bodies) || (s->spare && drop)) {
+            p->dropped_ms = s->spare ? now : p->dropped_ms;
             (void)pool_remove(&p->pool, &s, now); /* else the next time */
             return;
         }
@@ -99,12 +116,14 @@ static struct segment *not_zeroed(const struct partition *p)
     if (now && !p->busy && now->written < u64_min(now->bytes, p->at.next.offset + ZERO_AHEAD_BYTES))
         return now;
     struct segment *best = NULL;
+    bool ready = false;
     for (uint32_t i = 0; i < p->pool.end; i++) {
         struct segment *s = p->pool.segment[i];
         if (s && s->spare && s->written < s->bytes && (!best || s->written > best->written))
             best = s;
+        ready |= s && s->spare && s->written == s->bytes;
     }
-    bool hurry = best && best->bytes - best->written > left;
+    bool hurry = best && !ready && best->bytes - best->written > left;
     return !p->busy || hurry ? best : NULL;
 }
 
@@ -129,7 +148,10 @@ bool reclaim_spares(struct partition *p)
     drop_extra(p);
     if (p->pool.spares < 2)
         (void)commit_make_spare(p);
-    return zero_ahead(p);
+    bool more = zero_ahead(p);
+    if (!more && !p->busy && !p->full && p->pool.spares < spares_wanted(p) && has_plenty(p))
+        return commit_make_spare(p);
+    return more;
 }
 
 /* --- survivors ------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ static void put_partition(const struct coordinator *c, uint32_t i, struct js_wri
     js_u64(w, "segments", u.segments);
     js_u64(w, "segment_bytes", u.segment_bytes);
     js_u64(w, "live_bytes", u.live_bytes);
+    js_u64(w, "ready_bytes", u.ready_bytes);
     js_u64(w, "free_bytes", u.free_bytes);
     js_u64(w, "commit_p50_us", u.commit_p50_us);
     js_u64(w, "commit_p99_us", u.commit_p99_us);
