@@ -14,6 +14,7 @@ from compare_host import ROOT, Accounting, output
 HERE = os.path.join(ROOT, "bench")
 START_SECONDS = 90
 STOP_SECONDS = 60
+READY_SECONDS = 120
 
 
 class Failure(Exception):
@@ -206,7 +207,7 @@ class Sekimori:
     HOLDS = {"hold": "1h", "defer": "1h", "tls": "1h", "deliver": "0s"}
 
     def __init__(self, directory, case, sink_port=0, build="", shards=0, settings=(), rules="",
-                 **_):
+                 ready_mib=0, **_):
         os.makedirs(directory, exist_ok=True)
         self.dir, self.build = directory, build
         policy = os.path.join(directory, "policy.yaml")
@@ -219,6 +220,9 @@ class Sekimori:
             command += ["--route", f"127.0.0.1:{sink_port}"]
         if shards:
             command += ["--shards", str(shards)]
+        self.ready_bytes = ready_mib << 20
+        if ready_mib:
+            command += ["--set", f"journal_ready={ready_mib // (shards or os.cpu_count())}MiB"]
         for text in settings:
             command += ["--set", text]
         self.settings = command[1:]
@@ -240,6 +244,17 @@ class Sekimori:
         self.pid = told["pid"]
         self.port = int(told["relay"].rpartition(":")[2])
         return self
+
+    def wait_ready(self):
+        """Until it has nothing to write ahead any more."""
+        end, before = time.monotonic() + READY_SECONDS, -1
+        while time.monotonic() < end:
+            ready = sum(p["ready_bytes"] for p in self.status()["partitions"])
+            if ready == before and ready >= self.ready_bytes:
+                return self
+            before = ready
+            time.sleep(0.5)
+        raise Failure(f"Sekimori: {before >> 20} MiB of its journal are ready, no more")
 
     def control(self, *words, timeout=60):
         done = subprocess.run([os.path.join(self.build, "sekictl"), "--socket",
@@ -285,7 +300,7 @@ class Sekimori:
 
 def start(server, directory, case, **options):
     s = server(directory, case, **options)
-    return s.wait() if server is Sekimori else s
+    return s.wait().wait_ready() if server is Sekimori else s
 
 
 # --- sink and load ----------------------------------------------------------------------------
