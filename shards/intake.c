@@ -8,7 +8,6 @@
 #include "shards/login.h"
 
 #include <netinet/in.h>
-#include <unistd.h>
 
 enum {
     REPLY_BYTES_MAX = 256 << 10,
@@ -32,9 +31,44 @@ static struct intake *of(struct connection *c)
     return owner_of(c, struct intake, connection);
 }
 
+static uint64_t now_ms(const struct intake *i)
+{
+    return loop_now_ms(i->shard->loop);
+}
+
+/* ---- patience: a command must come whole in its time; content must come with a rate */
+
 static void watch(struct intake *i)
 {
+    i->rating = false;
     shard_deadline(i->shard, LAPSE_COMMAND, &i->deadline);
+}
+
+static void watch_shortly(struct intake *i)
+{
+    i->rating = false;
+    shard_deadline(i->shard, LAPSE_HANDSHAKE, &i->deadline);
+}
+
+static void watch_rate(struct intake *i)
+{
+    i->rating = true;
+    i->rate_bytes = i->session.body_bytes;
+    shard_deadline(i->shard, LAPSE_RATE, &i->deadline);
+}
+
+/* After bytes were taken. What is not yet a whole command is no progress (DOS-01). */
+static void watch_on(struct intake *i, bool progress)
+{
+    if (i->session.in_data && !i->rating)
+        watch_rate(i);
+    else if (!i->session.in_data && (i->rating || progress))
+        watch(i);
+}
+
+static bool takes_too_long(const struct intake *i)
+{
+    return now_ms(i) - i->began_ms > i->shard->snapshot->settings->message_timeout;
 }
 
 static void send_out(struct intake *i, struct buffer *out)
@@ -56,21 +90,45 @@ static void finish(struct intake *i)
     i->closing = true;
     lapse_stop(&i->deadline.entry);
     connection_finish(&i->connection);
-    watch(i); /* what does not read its last reply is closed anyway */
+    watch_shortly(i); /* what does not read its last reply is closed anyway */
+}
+
+/* The last words of a connection. */
+static void say_and_finish(struct intake *i, enum reply reply)
+{
+    struct buffer out;
+    buffer_init(&out, REPLY_BYTES_MAX);
+    reply_write(reply, &out);
+    send_out(i, &out);
+    finish(i);
+}
+
+/* Is the content too slow? REPLIES: no. */
+static enum reply judge_rate(const struct intake *i)
+{
+    const struct shard *s = i->shard;
+    uint64_t bytes = i->session.body_bytes - i->rate_bytes;
+    if (bytes == 0)
+        return REPLY_421_IDLE;
+    if (takes_too_long(i))
+        return REPLY_421_LONG;
+    uint64_t least = s->snapshot->settings->data_rate_min * s->lapses[LAPSE_RATE].length_ms / 1000;
+    return bytes < least ? REPLY_421_SLOW : REPLIES;
 }
 
 static void passed(struct deadline *d)
 {
     struct intake *i = owner_of(d, struct intake, deadline);
-    struct buffer out;
-    if (i->closing) {
-        connection_close(&i->connection);
+    enum reply reply = i->rating ? judge_rate(i) : REPLY_421_IDLE;
+    if (!i->closing && reply == REPLIES) {
+        watch_rate(i);
         return;
     }
-    buffer_init(&out, REPLY_BYTES_MAX);
-    reply_write(REPLY_421_IDLE, &out);
-    send_out(i, &out);
-    finish(i);
+    count_by(smtpd_slow, !i->closing);
+    if (i->closing || i->connection.handshaking)
+        connection_close(&i->connection);
+    else
+        say_and_finish(i, reply);
 }
 
 /* ---- who may send */
@@ -104,11 +162,69 @@ static enum reply may_send(struct intake *i)
     return REPLY_250_SENDER;
 }
 
+static struct str client_address(const struct intake *i)
+{
+    return str_from(i->client, i->client_bytes);
+}
+
+/* The organisation's share of this worker. False: it has no more. */
+static bool join_organisation(struct intake *i, struct str name)
+{
+    struct guard *g = &i->shard->guard;
+    struct guard_entry **e = &i->party.organisation;
+    if (*e && guard_is(g, *e, name))
+        return true;
+    guard_close(g, e);
+    return guard_open(g, GUARD_ORGANISATION, name, now_ms(i), e) == GUARD_OK;
+}
+
+/* The user proved to be itself; may it have one connection more? */
+static enum reply may_join(struct intake *i, struct str user)
+{
+    struct guard *g = &i->shard->guard;
+    const struct organisation *o = NULL;
+    const struct user *u = directory_user(i->shard->snapshot->directory, user, &o);
+    if (!u)
+        return REPLY_535_AUTH; /* removed meanwhile */
+    if (guard_open(g, GUARD_USER, u->key, now_ms(i), &i->party.user) != GUARD_OK)
+        return REPLY_421_USER;
+    return join_organisation(i, o->name) ? REPLY_235_AUTHENTICATED : REPLY_421_ORGANISATION;
+}
+
+/* MAIL */
+static enum reply may_begin(struct intake *i)
+{
+    struct shard *s = i->shard;
+    enum reply reply = may_send(i);
+    i->began_ms = now_ms(i);
+    if (reply != REPLY_250_SENDER)
+        return reply;
+    if (!join_organisation(i, buffer_str(&i->organisation)))
+        return REPLY_421_ORGANISATION;
+    if (guard_message(&s->guard, &i->party, now_ms(i)))
+        return REPLY_250_SENDER;
+    count(smtpd_limited);
+    return REPLY_450_RATE;
+}
+
+/* RCPT */
+static enum reply may_add(struct intake *i)
+{
+    if (takes_too_long(i))
+        return REPLY_421_LONG;
+    if (guard_recipient(&i->shard->guard, &i->party, now_ms(i)))
+        return REPLY_250_RECIPIENT;
+    count(smtpd_limited);
+    return REPLY_450_RATE;
+}
+
 static enum reply may_start_data(struct intake *i)
 {
     struct shard *s = i->shard;
     if (s->stopping)
         return REPLY_421_SHUTDOWN;
+    if (takes_too_long(i))
+        return REPLY_421_LONG;
     end_mail(i);
     return REPLY_354_DATA;
 }
@@ -127,7 +243,7 @@ static void deposit_ready(void *owner)
     if (i->wait != WAIT_DEPOSIT)
         return;
     i->wait = WAIT_NOTHING;
-    watch(i);
+    watch_rate(i); /* our disk's time is not the client's */
     connection_resume(&i->connection);
 }
 
@@ -197,8 +313,28 @@ static void start_tls(struct intake *i)
         connection_close(&i->connection);
         return;
     }
-    watch(i);
+    watch_shortly(i);
     connection_secure(&i->connection, &tls);
+}
+
+static void tell_errors(struct intake *i)
+{
+    uint32_t more = i->session.errors - i->errors_told;
+    i->errors_told += more;
+    if (more)
+        guard_errors(&i->shard->guard, i->party.client, more, now_ms(i));
+}
+
+static void begin_login(struct intake *i)
+{
+    struct shard *s = i->shard;
+    struct str user = buffer_str(&i->session.auth_user);
+    if (guard_login(&s->guard, i->party.client, client_address(i), user, now_ms(i))) {
+        login_begin(i);
+        return;
+    }
+    count(smtpd_auth_locked);
+    intake_settle_login(i, REPLY_454_LOCKED);
 }
 
 static void settle(struct intake *i, enum reply reply, struct buffer *out)
@@ -218,13 +354,13 @@ static void act(struct intake *i, enum smtp_server_event event, struct buffer *o
         return;
     case SMTP_SERVER_AUTH:
         i->wait = WAIT_LOGIN;
-        login_begin(i);
+        begin_login(i);
         return;
     case SMTP_SERVER_MAIL:
-        settle(i, may_send(i), out);
+        settle(i, may_begin(i), out);
         return;
     case SMTP_SERVER_RCPT:
-        settle(i, REPLY_250_RECIPIENT, out);
+        settle(i, may_add(i), out);
         return;
     case SMTP_SERVER_DATA:
         reply = may_start_data(i);
@@ -251,7 +387,7 @@ static void on_data(struct connection *c, struct str *in)
     struct intake *i = of(c);
     enum smtp_server_event event = SMTP_SERVER_BODY;
     struct buffer out;
-    watch(i);
+    bool progress = false;
     buffer_init(&out, REPLY_BYTES_MAX);
     while (event != SMTP_SERVER_MORE && i->wait == WAIT_NOTHING && !i->closing) {
         event = smtp_server_feed(&i->session, in, &out);
@@ -261,6 +397,8 @@ static void on_data(struct connection *c, struct str *in)
         if (event == SMTP_SERVER_CLOSE || event == SMTP_SERVER_STARTTLS)
             break;
     }
+    progress = out.len > 0; /* each command has a reply */
+    tell_errors(i);
     send_out(i, &out);
     if (event == SMTP_SERVER_STARTTLS)
         start_tls(i);
@@ -272,6 +410,8 @@ static void on_data(struct connection *c, struct str *in)
     } else if (i->wait != WAIT_NOTHING) {
         lapse_stop(&i->deadline.entry);
         connection_pause(c);
+    } else {
+        watch_on(i, progress);
     }
 }
 
@@ -299,11 +439,26 @@ void intake_settle(struct intake *i, enum reply reply, struct str text)
     go_on(i);
 }
 
+/* A password was checked. */
+static enum reply note_login(struct intake *i, enum reply reply)
+{
+    struct shard *s = i->shard;
+    struct str user = buffer_str(&i->session.auth_user);
+    bool good = reply == REPLY_235_AUTHENTICATED;
+    if (!good && reply != REPLY_535_AUTH)
+        return reply;
+    if (guard_login_done(&s->guard, i->party.client, client_address(i), user, good, now_ms(i)))
+        log_warning("client_locked", log_text("client", i->client_text.at),
+                    log_text("why", "too many failed AUTH"));
+    return good ? may_join(i, user) : reply;
+}
+
 void intake_settle_login(struct intake *i, enum reply reply)
 {
     struct buffer out;
     if (i->closing)
         return;
+    reply = note_login(i, reply);
     buffer_init(&out, REPLY_BYTES_MAX);
     smtp_server_settle_auth(&i->session, reply, &out);
     send_out(i, &out);
@@ -345,71 +500,105 @@ static void on_lost(struct connection *c, int error)
     connection_close(c);
 }
 
-/* ---- connections of one client */
-
-static uint64_t client_count(struct shard *s, const struct intake *i)
-{
-    return (uint64_t)(uintptr_t)map_get(&s->clients, str_from(i->client, i->client_bytes));
-}
-
-static void client_set(struct shard *s, const struct intake *i, uint64_t count)
-{
-    struct str key = str_from(i->client, i->client_bytes);
-    if (count)
-        map_set(&s->clients, key, (void *)(uintptr_t)count);
-    else
-        (void)map_remove(&s->clients, key);
-}
+/* ---- life of one connection */
 
 static void on_gone(struct connection *c)
 {
     struct intake *i = of(c);
     struct shard *s = i->shard;
     lapse_stop(&i->deadline.entry);
-    if (i->counted)
-        client_set(s, i, client_count(s, i) - 1);
+    guard_close(&s->guard, &i->party.client);
+    guard_close(&s->guard, &i->party.user);
+    guard_close(&s->guard, &i->party.organisation);
     end_mail(i);
     smtp_server_drop(&i->session);
     buffer_drop(&i->organisation);
     slab_give(&s->intakes, i);
 }
 
-static void learn_client(struct intake *i, int fd)
+static void learn_client(struct intake *i)
 {
-    struct sockaddr_storage peer = {0};
-    socklen_t len = sizeof peer;
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0)
-        peer.ss_family = AF_UNSPEC;
-    if (peer.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&peer;
+    const struct sockaddr_storage *peer = &i->connection.peer;
+    if (peer->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
         i->client_bytes = sizeof v4->sin_addr;
         memcpy(i->client, &v4->sin_addr, i->client_bytes);
-    } else if (peer.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&peer;
+    } else if (peer->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)peer;
         i->client_bytes = sizeof v6->sin6_addr;
         memcpy(i->client, &v6->sin6_addr, i->client_bytes);
     }
-    i->client_text = address_text((const struct sockaddr *)&peer);
-    struct str text = str_c(i->client_text.at);
-    for (size_t at = 0; at < text.len; at++)
-        if (text.at[at] == ' ')
-            i->client_text.at[at] = '\0';
+    i->client_text = address_text((const struct sockaddr *)peer);
 }
 
+static bool is_in(const struct intake *i, const struct network *networks, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        if (network_holds(&networks[n], i->client, i->client_bytes))
+            return true;
+    return false;
+}
+
+/* The address' share, and for a mail server that of its organisation. */
 static enum reply may_connect(struct intake *i)
 {
+    static const enum reply replies[] = {
+        [GUARD_OK] = REPLY_220_GREETING,   [GUARD_CONNECTIONS] = REPLY_421_CONNECTIONS,
+        [GUARD_RATE] = REPLY_421_CONNECTS, [GUARD_FAULTS] = REPLY_421_FAULTS,
+        [GUARD_FULL] = REPLY_421_BUSY,
+    };
     struct shard *s = i->shard;
-    const struct settings *set = s->snapshot->settings;
-    if (s->stopping)
-        return REPLY_421_SHUTDOWN;
-    if (s->intakes.used > set->connections)
-        return REPLY_421_BUSY;
-    uint64_t others = client_count(s, i);
-    if (others >= set->connections_per_client)
-        return REPLY_421_CONNECTIONS;
-    client_set(s, i, others + 1);
-    i->counted = true;
-    return REPLY_220_GREETING;
+    const struct organisation *o = organisation_of(i);
+    enum guard_kind kind = o ? GUARD_RELAY : GUARD_CLIENT;
+    struct str address = client_address(i);
+    if (!is_in(i, s->exempt, s->exempt_count)) {
+        enum guard_verdict v = guard_open(&s->guard, kind, address, now_ms(i), &i->party.client);
+        if (v != GUARD_OK && guard_is_news(&s->guard, kind, address))
+            log_warning("client_refused", log_text("client", i->client_text.at),
+                        log_str("why", reply_text(replies[v])));
+        if (v != GUARD_OK)
+            return replies[v];
+    }
+    return !o || join_organisation(i, o->name) ? REPLY_220_GREETING : REPLY_421_ORGANISATION;
+}
+
+/* Whoever talks before the greeting speaks no SMTP, or is in a hurry to get rid of something
+ * (SMUG-18). */
+static bool talks_early(const struct intake *i)
+{
+    char byte;
+    return recv(i->connection.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void refuse_early(struct intake *i)
+{
+    struct buffer out;
+    count(smtpd_early);
+    buffer_init(&out, REPLY_BYTES_MAX);
+    smtp_server_early_talk(&i->session, &out);
+    send_out(i, &out);
+    finish(i);
+}
+
+/* The client is known. */
+static void begin(struct intake *i)
+{
+    bool implicit = i->service == SMTP_SUBMISSIONS;
+    enum reply reply = may_connect(i);
+    if (reply != REPLY_220_GREETING) {
+        count(smtpd_refused);
+        if (implicit) /* there is no TLS yet to say it in */
+            finish(i);
+        else
+            say_and_finish(i, reply);
+        return;
+    }
+    if (implicit)
+        start_tls(i);
+    else if (talks_early(i))
+        refuse_early(i);
+    else
+        greet(i);
 }
 
 static void accepted(struct acceptor *a, int fd)
@@ -426,25 +615,18 @@ static void accepted(struct acceptor *a, int fd)
     i->deadline.passed = passed;
     i->refusal = REPLIES;
     buffer_init(&i->organisation, 256);
-    learn_client(i, fd);
-    bool implicit = i->service == SMTP_SUBMISSIONS;
-    smtp_server_init(&i->session, &s->server_settings[i->service], implicit);
+    smtp_server_init(&i->session, &s->server_settings[i->service], i->service == SMTP_SUBMISSIONS);
     connection_accept(&i->connection, s->loop, &calls, fd, LIMIT_SEND_BYTES);
-    enum reply reply = may_connect(i);
-    if (reply != REPLY_220_GREETING) {
-        struct buffer out;
-        count(smtpd_refused);
-        buffer_init(&out, REPLY_BYTES_MAX);
-        if (!implicit)
-            reply_write(reply, &out);
-        send_out(i, &out);
-        finish(i);
+    learn_client(i);
+    if (!s->stopping && s->intakes.used <= s->snapshot->settings->connections) {
+        begin(i);
         return;
     }
-    if (implicit)
-        start_tls(i);
+    count(smtpd_refused);
+    if (i->service == SMTP_SUBMISSIONS)
+        finish(i);
     else
-        greet(i);
+        say_and_finish(i, s->stopping ? REPLY_421_SHUTDOWN : REPLY_421_BUSY);
 }
 
 /* ---- life */

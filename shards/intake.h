@@ -29,15 +29,20 @@ struct intake {
     struct deadline deadline;
     enum smtp_service service;
     enum intake_wait wait;
-    bool counted, closing;
+    bool closing;
+    bool rating;     /* the deadline watches the rate of content, not the time of a command */
     char client[16]; /* address, network order */
     size_t client_bytes;
     struct address_text client_text;
+    struct guard_party party; /* whose limits count */
+    uint32_t errors_told;     /* of the session's, to the guard */
 
     /* of the mail that is being received */
     struct deposit *deposit;
     struct header header;
     uint64_t id;
+    uint64_t began_ms;          /* its MAIL */
+    uint64_t rate_bytes;        /* content that had come when the rate was last looked at */
     enum reply refusal;         /* known before the end; REPLIES: none */
     struct buffer organisation; /* name; found at MAIL */
 };

@@ -125,6 +125,8 @@ static void set_lapses(struct shard *s)
 {
     const struct settings *set = s->snapshot->settings;
     s->lapses[LAPSE_COMMAND].length_ms = set->command_timeout;
+    s->lapses[LAPSE_HANDSHAKE].length_ms = set->handshake_timeout;
+    s->lapses[LAPSE_RATE].length_ms = u64_min(set->data_grace, set->command_timeout);
     s->lapses[LAPSE_CONNECT].length_ms = set->connect_timeout;
     s->lapses[LAPSE_REPLY].length_ms = set->reply_timeout;
     s->lapses[LAPSE_DATA].length_ms = set->data_timeout;
@@ -149,6 +151,15 @@ static uint64_t sweep(struct shard *s)
 
 /* ---- settings */
 
+static size_t read_networks(const struct str_list *list, struct network out[LIMIT_NETWORKS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count && count < LIMIT_NETWORKS; i++)
+        if (network_parse(list->at[i], &out[count]) == NETWORK_OK) /* it was checked at load */
+            count++;
+    return count;
+}
+
 static void use_settings(struct shard *s)
 {
     const struct snapshot *n = s->snapshot;
@@ -164,6 +175,9 @@ static void use_settings(struct shard *s)
     s->client_settings[0] = (struct smtp_client_settings){.hostname = n->hostname,
                                                           .use_tls = n->settings->outbound_tls};
     s->client_settings[1] = (struct smtp_client_settings){.hostname = n->hostname};
+    s->exempt_count = read_networks(&n->settings->limit_exempt, s->exempt);
+    s->proxy_count = read_networks(&n->settings->proxy_clients, s->proxies);
+    guard_use(&s->guard, n->settings);
     set_lapses(s);
 }
 
@@ -369,7 +383,7 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     list_init(&s->unparking);
     map_init(&s->mails, random_u64());
     map_init(&s->destinations, random_u64());
-    map_init(&s->clients, random_u64());
+    guard_init(&s->guard);
     slab_init(&s->waiters, sizeof(struct waiter), WAITERS_MAX);
     for (size_t i = 0; i < LAPSES; i++)
         lapse_init(&s->lapses[i], 0);

@@ -11,9 +11,11 @@
 
 #include "core/base/lapse.h"
 #include "core/base/map.h"
+#include "core/base/network.h"
 #include "core/io/acceptor.h"
 #include "core/io/resolver.h"
 #include "core/policy/snapshot.h"
+#include "shards/guard.h"
 #include "shards/smtp_client.h"
 #include "shards/smtp_server.h"
 #include "storage/partition.h"
@@ -61,6 +63,8 @@ void id_queue_drop(struct id_queue *q);
 
 enum shard_lapse { /* one FIFO of deadlines for each length */
     LAPSE_COMMAND,
+    LAPSE_HANDSHAKE,
+    LAPSE_RATE, /* of content: looked at each time it passes */
     LAPSE_CONNECT,
     LAPSE_REPLY,
     LAPSE_DATA,
@@ -98,7 +102,9 @@ struct shard {
     uint32_t acceptor_count;
     struct smtp_server_settings server_settings[3]; /* by enum smtp_service */
     struct slab intakes;
-    struct map clients; /* address -> number of connections */
+    struct guard guard;
+    struct network exempt[LIMIT_NETWORKS], proxies[LIMIT_NETWORKS]; /* of the settings */
+    size_t exempt_count, proxy_count;
 
     /* outbound */
     struct smtp_client_settings client_settings[2]; /* with STARTTLS, and after it failed */

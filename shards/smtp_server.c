@@ -169,6 +169,7 @@ void smtp_server_settle(struct smtp_server *s, enum reply reply, struct str text
     s->closing = s->closing || reply_code(reply) == 421;
     if (owed == SMTP_SERVER_MAIL) {
         must(class == 2 || class >= 4);
+        s->chatter += class == 4;
         if (class == 2)
             s->state = MAIL;
         else
@@ -177,7 +178,9 @@ void smtp_server_settle(struct smtp_server *s, enum reply reply, struct str text
         must(class == 2 || class >= 4);
         s->state = class == 2 ? RCPT : s->state;
         s->recipient_count -= class != 2;
-        s->errors += class != 2;
+        /* not now is no error of the client's, while it does not insist */
+        s->errors +=
+            class == 5 || (class == 4 && s->recipients_tried > s->settings->recipients_max);
     } else if (owed == SMTP_SERVER_DATA) {
         must(reply == REPLY_354_DATA || class >= 4);
         if (class >= 4)

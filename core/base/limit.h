@@ -10,6 +10,7 @@
 enum {
     LIMIT_SHARDS = 256,
     LIMIT_LISTENERS = 16,
+    LIMIT_NETWORKS = 64, /* entries of a setting that is a list of networks */
 
     /* SMTP, RFC 5321 4.5.3.1 asks for at least 512; AUTH (RFC 4954) for 12288. */
     LIMIT_COMMAND_BYTES = 4096,
@@ -24,6 +25,10 @@ enum {
     LIMIT_REPLY_LINE_BYTES = 512,
     LIMIT_REPLY_LINES = 128,
     LIMIT_SUBJECT_BYTES = 512, /* decoded, kept for lists; longer is cut */
+
+    /* What a worker remembers of whom (shards/guard.h): 5 kinds, 168 bytes each: 26 MiB when all
+     * are used. A power of two. */
+    LIMIT_GUARD_ENTRIES = 32768,
 
     /* Storage */
     LIMIT_BLOCK_BYTES = 4096,        /* alignment of every O_DIRECT read and write */

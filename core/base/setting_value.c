@@ -1,6 +1,7 @@
 #include "core/base/setting_value.h"
 
 #include "core/base/base.h"
+#include "core/base/network.h"
 #include "core/base/yaml.h"
 
 #include <arpa/inet.h>
@@ -161,12 +162,35 @@ static bool is_control(struct str s)
     return false;
 }
 
+static bool check_network(struct str value, struct complaint *why)
+{
+    struct network n;
+    char text[64];
+    struct buffer b = {.at = text, .room = sizeof text, .max = sizeof text};
+    switch (network_parse(value, &n)) {
+    case NETWORK_OK:
+        return true;
+    case NETWORK_BAD:
+        (void)snprintf(why->text, sizeof why->text,
+                       "'%s' is no network (192.0.2.0/24, 2001:db8::/32)", doc_show(value).at);
+        return false;
+    case NETWORK_HOST_BITS:
+        network_write(&n, &b);
+        (void)snprintf(why->text, sizeof why->text,
+                       "'%s' has bits behind its prefix: %.*s is that network", doc_show(value).at,
+                       STR_ARG(buffer_str(&b)));
+        return false;
+    }
+    return false;
+}
+
 /* Settings whose text has a form of its own. */
 static bool check_form(struct str name, struct str value, struct complaint *why)
 {
     static const struct str hosts[] = {STR_INIT("relay_listen"), STR_INIT("submission_listen"),
                                        STR_INIT("submissions_listen"), STR_INIT("route"),
                                        STR_INIT("resolver")};
+    static const struct str networks[] = {STR_INIT("limit_exempt"), STR_INIT("proxy_clients")};
     static const struct str levels[] = {STR_INIT("debug"), STR_INIT("info"), STR_INIT("warning"),
                                         STR_INIT("error")};
     for (size_t i = 0; i < countof(hosts); i++)
@@ -177,6 +201,9 @@ static bool check_form(struct str name, struct str value, struct complaint *why)
                 doc_show(value).at);
             return false;
         }
+    for (size_t i = 0; i < countof(networks); i++)
+        if (str_eq(name, networks[i]))
+            return check_network(value, why);
     if (!str_eq(name, STR("log_level")))
         return true;
     for (size_t i = 0; i < countof(levels); i++)

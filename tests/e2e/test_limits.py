@@ -1,0 +1,242 @@
+"""What one client, one user, one organisation may do, and how slowly (attacks.md 14). Limits count
+at each worker by itself, so these gateways have one."""
+import threading
+import time
+import unittest
+
+from harness import PASSWORD, Client, Closed, Gateway, simple_mail, wait_until
+
+SENDER, RECIPIENT = "alice@int.example", "bob@int.example"
+
+
+class Case(unittest.TestCase):
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gate = cls.enterClassContext(Gateway(route="127.0.0.1:1", settings=cls.settings,
+                                                 shards=1))
+
+    def counter(self, name):
+        return self.gate.ctl("status")[0][0]["counters"][name]
+
+    def greeting(self, address=None):
+        """(code of the first reply, client); 0: closed without one."""
+        c = Client(address or self.gate.relay, greet=False)
+        try:
+            return c.reply().code, c
+        except Closed:
+            return 0, c
+
+
+class Connections(Case):
+    settings = {"connections_per_relay": "5", "connections_per_client": "3"}
+
+    def test_DOS_01_an_address_has_its_share(self):
+        for address, most in ((self.gate.relay, 5), (self.gate.submission, 3)):
+            with self.subTest(most=most):
+                held = [self.greeting(address) for _ in range(most)]
+                self.assertEqual([code for code, _ in held], [220] * most)
+                for _ in range(20):
+                    code, c = self.greeting(address)
+                    self.assertEqual(code, 421)
+                    c.close()
+                held.pop()[1].close()
+                wait_until(lambda: self.taken(address), 5, "the place that was given back")
+                for _, c in held:
+                    c.close()
+
+    def taken(self, address):
+        code, c = self.greeting(address)
+        c.close()
+        return code == 220
+
+
+class Floods(Case):
+    settings = {"connects_per_relay_minute": "50"}
+
+    def test_DOS_02_connect_and_close(self):
+        codes = []
+        for _ in range(100):
+            code, c = self.greeting()
+            c.close()
+            codes.append(code)
+        self.assertEqual(codes, [220] * 50 + [421] * 50)
+        self.assertEqual(len(self.gate.log("client_refused")), 1, "one line, not one a connection")
+
+
+class Errors(Case):
+    settings = {"errors_per_relay_minute": "100"}
+
+    def test_DOS_02_errors_over_many_connections(self):
+        refused = 0
+        for _ in range(20):
+            code, c = self.greeting()
+            refused += code == 421
+            if code == 220:
+                c.send(b"WHAT\r\n" * 19)
+                self.assertEqual([c.reply().code for _ in range(19)], [500] * 19)
+            c.close()
+        self.assertEqual(refused, 14)
+
+    def test_DOS_02_a_hundred_thousand_EHLOs(self):
+        with Gateway(route="127.0.0.1:1", shards=1) as gate:
+            for line in (b"EHLO x.example\r\n", b"NOOP\r\n", b"RSET\r\n", b"nonsense\r\n"):
+                with self.subTest(line=line), Client(gate.relay) as c:
+                    answered = 0
+                    try:
+                        while answered < 100000:
+                            answered += c.command(line).code != 421
+                    except Closed:
+                        pass
+                    self.assertLess(answered, 200)
+
+    def test_SMUG_18_DOS_02_talks_before_the_greeting(self):
+        """Not all are caught, for it is a race; none is let through out of order."""
+        with Gateway(route="127.0.0.1:1", shards=1) as gate:
+            caught = 0
+            for _ in range(50):
+                with Client(gate.relay, greet=False) as c:
+                    c.send(b"EHLO x.example\r\nMAIL FROM:<alice@int.example>\r\n")
+                    codes = [r.code for r in c.replies_until_close(5)]
+                    self.assertIn(codes, ([], [554], [220, 503], [220]))
+                    caught += codes[:1] != [220]
+            self.assertEqual(gate.ctl("status")[0][0]["counters"]["smtpd_early"] >= caught, True)
+
+
+class Rates(Case):
+    settings = {"messages_per_user_minute": "5", "recipients_per_user_minute": "30",
+                "connections_per_user": "3"}
+
+    def test_mails_of_a_user(self):
+        """DOS-04: the user's, over connections and whatever the address; others go on."""
+        codes = []
+        for _ in range(2):
+            with self.gate.client("submission") as c:
+                for _ in range(4):
+                    reply = c.command(f"MAIL FROM:<{SENDER}>")
+                    codes.append(reply.code)
+                    if reply.code == 250:
+                        c.expect("RSET", 250)
+        self.assertEqual(codes, [250] * 5 + [450] * 3)
+        with self.gate.client("submissions", user="bob@int.example") as c:
+            c.expect("MAIL FROM:<bob@int.example>", 250)
+        self.assertGreaterEqual(self.counter("smtpd_limited"), 3)
+
+    def test_recipients_of_a_user(self):
+        with self.gate.client("submission", user="carol@int.example") as c:
+            c.expect("MAIL FROM:<carol@int.example>", 250)
+            codes = [c.command(f"RCPT TO:<u{n}@int.example>").code for n in range(60)]
+            self.assertEqual(codes, [250] * 30 + [450] * 30)
+            c.expect("DATA", 354)  # those taken go on
+            c.send(b"Subject: thirty\r\n\r\n.\r\n")
+            self.assertEqual(c.reply().code, 250)
+        self.assertEqual(len(self.gate.mail_with("thirty")["recipients"]), 30)
+
+    def test_connections_of_a_user(self):
+        held = [self.gate.client("submission", user="admin@int.example") for _ in range(3)]
+        with self.gate.client("submission", user=None) as c:
+            self.assertEqual(c.auth("admin@int.example", PASSWORD).code, 421)
+        for c in held:
+            c.close()
+
+
+class Logins(Case):
+    settings = {"auth_failures_per_client": "10", "auth_lockout": "3s", "auth_window": "2s"}
+
+    def test_TLSIN_09_an_address_with_many_failures(self):
+        with self.gate.client("submission") as c:  # alice is known here
+            c.quit()
+        codes, times = [], []
+        for n in range(20):
+            with self.gate.client("submission", user=None) as c:
+                start = time.monotonic()
+                codes.append(c.auth(f"user{n}@int.example", "wrong").code)
+                times.append(time.monotonic() - start)
+        self.assertEqual(codes, [535] * 10 + [454] * 10)
+        self.assertLess(max(times[10:]), 1)
+        with self.gate.client("submission", user=None) as c:
+            self.assertEqual(c.auth("bob@int.example", PASSWORD).code, 454)
+        with self.gate.client("submission") as c:  # AUTH of alice succeeds
+            c.quit()
+        self.assertEqual(len(self.gate.log("client_locked")), 1)
+        self.assertGreaterEqual(self.counter("smtpd_auth_locked"), 11)
+
+        def again():
+            with self.gate.client("submission", user=None) as c:
+                return c.auth("bob@int.example", PASSWORD).code == 235
+        wait_until(again, 10, "the end of the lock-out", every=0.3)
+
+
+class Slow(Case):
+    settings = {"data_rate_min": "1000", "data_grace": "2s", "command_timeout": "4s",
+                "handshake_timeout": "2s"}
+
+    def drip(self, c, data, every, seconds):
+        """Send byte by byte until the peer ends it; the replies, and how long that took."""
+        start, replies = time.monotonic(), []
+        def read():
+            try:
+                replies.extend(c.replies_until_close(seconds))
+            except (OSError, AssertionError):
+                pass
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            for byte in data:
+                c.send(bytes([byte]))
+                time.sleep(every)
+                if not reader.is_alive():
+                    break
+        except (Closed, OSError):
+            pass
+        reader.join()
+        return [r.code for r in replies], time.monotonic() - start
+
+    def test_DOS_01_content_byte_by_byte(self):
+        with self.gate.client() as c:
+            c.envelope(SENDER, RECIPIENT)
+            c.expect("DATA", 354)
+            codes, seconds = self.drip(c, b"x" * 200, 0.05, 15)
+        self.assertEqual(codes, [421])
+        self.assertLess(seconds, 6)
+        self.assertNotIn("", [m["subject"] for m in self.gate.list("--all")])
+
+    def test_DOS_01_a_command_byte_by_byte(self):
+        with self.gate.client() as c:
+            codes, seconds = self.drip(c, b"NOOP " + b"x" * 200, 0.1, 15)
+        self.assertEqual(codes, [421])
+        self.assertLess(seconds, 8)
+
+    def test_TLSIN_11_a_handshake_byte_by_byte(self):
+        with Client(self.gate.submissions, greet=False) as c:
+            codes, seconds = self.drip(c, b"\x16\x03\x01\x02\x00\x01" + b"x" * 200, 0.1, 15)
+        self.assertEqual(codes, [])
+        self.assertLess(seconds, 5)
+
+    def test_DOS_01_a_slow_but_honest_line(self):
+        """At twice the least rate, longer than all graces and timeouts together."""
+        line = b"x" * 98 + b"\r\n"
+        with self.gate.client() as c:
+            c.envelope(SENDER, RECIPIENT)
+            c.expect("DATA", 354)
+            c.send(b"Subject: honest\r\n\r\n")
+            for _ in range(70):
+                c.send(line * 2)
+                time.sleep(0.1)
+            c.send(b".\r\n")
+            self.assertEqual(c.reply().code, 250)
+
+
+class Exempt(Case):
+    settings = {"connections_per_client": "2", "limit_exempt": "127.0.0.0/8"}
+
+    def test_an_exempt_network_has_no_limits_of_an_address(self):
+        held = [self.greeting(self.gate.submission) for _ in range(10)]
+        self.assertEqual([code for code, _ in held], [220] * 10)
+        for _, c in held:
+            c.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
