@@ -18,6 +18,7 @@ static void on_data(struct connection *c, struct str *in);
 static void on_secured(struct connection *c, bool ok);
 static void on_lost(struct connection *c, int error);
 static void on_gone(struct connection *c);
+static void read_proxy(struct intake *i, struct str *in);
 
 static const struct connection_calls calls = {
     .data = on_data,
@@ -125,7 +126,7 @@ static void passed(struct deadline *d)
         return;
     }
     count_by(smtpd_slow, !i->closing);
-    if (i->closing || i->connection.handshaking)
+    if (i->closing || i->proxied || i->connection.handshaking)
         connection_close(&i->connection);
     else
         say_and_finish(i, reply);
@@ -314,7 +315,10 @@ static void start_tls(struct intake *i)
         return;
     }
     watch_shortly(i);
-    connection_secure(&i->connection, &tls);
+    if (i->service == SMTP_SUBMISSIONS && i->behind)
+        connection_secure_rest(&i->connection, &tls);
+    else
+        connection_secure(&i->connection, &tls);
 }
 
 static void tell_errors(struct intake *i)
@@ -385,6 +389,10 @@ static void act(struct intake *i, enum smtp_server_event event, struct buffer *o
 static void on_data(struct connection *c, struct str *in)
 {
     struct intake *i = of(c);
+    if (i->proxied) {
+        read_proxy(i, in);
+        return;
+    }
     enum smtp_server_event event = SMTP_SERVER_BODY;
     struct buffer out;
     bool progress = false;
@@ -580,8 +588,8 @@ static void refuse_early(struct intake *i)
     finish(i);
 }
 
-/* The client is known. */
-static void begin(struct intake *i)
+/* The client is known; `rest` has come behind the header that told. */
+static void begin(struct intake *i, struct str rest)
 {
     bool implicit = i->service == SMTP_SUBMISSIONS;
     enum reply reply = may_connect(i);
@@ -595,10 +603,49 @@ static void begin(struct intake *i)
     }
     if (implicit)
         start_tls(i);
-    else if (talks_early(i))
+    else if (rest.len || talks_early(i))
         refuse_early(i);
     else
         greet(i);
+}
+
+/* The client behind a load balancer. */
+static void adopt_client(struct intake *i)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    uint8_t at[16];
+    size_t bytes = proxy_source(&i->proxy, at);
+    if (bytes == 0) /* the balancer looks whether we are there */
+        return;
+    memcpy(i->client, at, bytes);
+    i->client_bytes = bytes;
+    memcpy(&four.sin_addr, at, sizeof four.sin_addr);
+    memcpy(&six.sin6_addr, at, sizeof six.sin6_addr);
+    i->client_text =
+        address_text(bytes == 4 ? (const struct sockaddr *)&four : (const struct sockaddr *)&six);
+}
+
+static void read_proxy(struct intake *i, struct str *in)
+{
+    switch (proxy_feed(&i->proxy, in)) {
+    case PROXY_MORE:
+        return;
+    case PROXY_DONE:
+        i->proxied = false;
+        i->behind = true;
+        adopt_client(i);
+        begin(i, *in);
+        return;
+    case PROXY_BAD:
+        count(smtpd_proxy_refused);
+        log_warning("proxy_refused", log_text("client", i->client_text.at),
+                    log_text("why", "no header of the PROXY protocol, version 2"));
+        i->closing = true;
+        lapse_stop(&i->deadline.entry);
+        connection_close(&i->connection);
+        return;
+    }
 }
 
 static void accepted(struct acceptor *a, int fd)
@@ -619,7 +666,11 @@ static void accepted(struct acceptor *a, int fd)
     connection_accept(&i->connection, s->loop, &calls, fd, LIMIT_SEND_BYTES);
     learn_client(i);
     if (!s->stopping && s->intakes.used <= s->snapshot->settings->connections) {
-        begin(i);
+        i->proxied = is_in(i, s->proxies, s->proxy_count);
+        if (i->proxied)
+            watch_shortly(i);
+        else
+            begin(i, STR(""));
         return;
     }
     count(smtpd_refused);

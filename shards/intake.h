@@ -10,6 +10,7 @@
 #define SHARDS_INTAKE_H
 
 #include "core/io/connection.h"
+#include "core/io/proxy.h"
 #include "core/mail/header.h"
 #include "shards/deposit.h"
 
@@ -30,10 +31,13 @@ struct intake {
     enum smtp_service service;
     enum intake_wait wait;
     bool closing;
+    bool proxied;    /* the header of a load balancer comes first */
+    bool behind;     /* it has come */
     bool rating;     /* the deadline watches the rate of content, not the time of a command */
     char client[16]; /* address, network order */
     size_t client_bytes;
     struct address_text client_text;
+    struct proxy proxy;
     struct guard_party party; /* whose limits count */
     uint32_t errors_told;     /* of the session's, to the guard */
 

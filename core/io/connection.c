@@ -91,12 +91,14 @@ static void deliver(struct connection *c, struct str plain)
     c->calls->data(c, &rest);
     must(rest.len <= plain.len);
     /* bytes in the clear never become bytes of the TLS session that data() just began */
-    if (is_over(c) || c->tls != tls)
+    if (is_over(c) || (c->tls != tls && !c->early))
         buffer_clear(&c->in);
     else if (c->in.len)
         buffer_consume(&c->in, plain.len - rest.len);
     else
         buffer_put(&c->in, rest);
+    if (c->early)
+        return;
     bool more = c->in.len > CONNECTION_UNREAD_BYTES || (c->in.len && rest.len == 0);
     if (more && !c->paused) { /* than is given at once; it came during a pause */
         if (rest.len == plain.len)
@@ -150,7 +152,11 @@ static void take_in(struct connection *c, struct str wire)
 {
     if (is_over(c) || c->deaf || c->ended)
         return;
-    if (c->tls)
+    if (c->early) {
+        buffer_put(&c->in, wire);
+        if (c->in.full)
+            tell_lost(c, -EMSGSIZE);
+    } else if (c->tls)
         feed_tls(c, wire);
     else
         deliver(c, wire);
@@ -263,9 +269,23 @@ static void leave(struct connection *c)
     c->calls->gone(c); /* the last touch: the owner may be freed now */
 }
 
+/* The bytes of the handshake that came before it was asked for. */
+static void feed_early(struct connection *c)
+{
+    struct buffer first = c->in;
+    buffer_init(&c->in, IN_BYTES_MAX);
+    c->early = false;
+    if (first.len && !is_over(c) && !c->lost_told)
+        feed_tls(c, buffer_str(&first));
+    buffer_drop(&first);
+    listen_on(c);
+}
+
 static void on_task(struct task *t)
 {
     struct connection *c = owner_of(t, struct connection, task);
+    if (c->early)
+        feed_early(c);
     if (c->again && !c->closing) {
         c->again = false;
         loop_hurry(c->loop);
@@ -399,6 +419,16 @@ void connection_secure(struct connection *c, struct tls **tls)
     c->handshaking = true;
     c->deaf = c->out.len > 0; /* hears again when our go-ahead is submitted */
     buffer_clear(&c->in);
+    (void)tls_start(c->tls, &c->out);
+    wake(c);
+}
+
+void connection_secure_rest(struct connection *c, struct tls **tls)
+{
+    must(!c->tls);
+    c->tls = *tls;
+    *tls = NULL;
+    c->handshaking = c->early = true;
     (void)tls_start(c->tls, &c->out);
     wake(c);
 }

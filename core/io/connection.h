@@ -56,6 +56,7 @@ struct connection {
     size_t send_max;
     bool connected, paused, again; /* again: resumed, give `in` once more */
     bool handshaking, deaf;        /* deaf: what arrives before our go-ahead left is dropped */
+    bool early;                    /* `in` holds the first bytes of a handshake */
     bool ended, lost_told;         /* nothing more will be read; the owner knows */
     bool finishing, closing;
     int end_error;
@@ -84,6 +85,10 @@ void connection_resume(struct connection *c);
  * (RFC 3207 4.2; TLSIN-01). Takes over `tls`. secured() follows. For TLS from the first byte call
  * it right after connection_accept() or in connected(). */
 void connection_secure(struct connection *c, struct tls **tls);
+
+/* The same for a handshake whose first bytes may have come already, behind a header of a load
+ * balancer. Inside data(): what that leaves unread is where the handshake begins. */
+void connection_secure_rest(struct connection *c, struct tls **tls);
 
 /* Close when everything queued has been sent (close_notify last), or at once. */
 void connection_finish(struct connection *c);

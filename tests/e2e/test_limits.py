@@ -1,5 +1,8 @@
 """What one client, one user, one organisation may do, and how slowly (attacks.md 14). Limits count
 at each worker by itself, so these gateways have one."""
+import socket
+import ssl
+import struct
 import threading
 import time
 import unittest
@@ -142,7 +145,7 @@ class Rates(Case):
 
 
 class Logins(Case):
-    settings = {"auth_failures_per_client": "10", "auth_lockout": "3s", "auth_window": "2s"}
+    settings = {"auth_failures_per_client": "10", "auth_lockout": "6s", "auth_window": "5m"}
 
     def test_TLSIN_09_an_address_with_many_failures(self):
         with self.gate.client("submission") as c:  # alice is known here
@@ -165,7 +168,7 @@ class Logins(Case):
         def again():
             with self.gate.client("submission", user=None) as c:
                 return c.auth("bob@int.example", PASSWORD).code == 235
-        wait_until(again, 10, "the end of the lock-out", every=0.3)
+        wait_until(again, 20, "the end of the lock-out", every=0.3)
 
 
 class Slow(Case):
@@ -236,6 +239,128 @@ class Exempt(Case):
         self.assertEqual([code for code, _ in held], [220] * 10)
         for _, c in held:
             c.close()
+
+
+def proxy_header(client, command=0x21, tlv=b""):
+    """As HAProxy's send-proxy-v2 writes it; to 192.0.2.99:25."""
+    six = ":" in client
+    family = socket.AF_INET6 if six else socket.AF_INET
+    address = (socket.inet_pton(family, client) +
+               socket.inet_pton(family, "2001:db8::99" if six else "192.0.2.99") +
+               struct.pack("!HH", 40000, 25))
+    return (b"\r\n\r\n\0\r\nQUIT\n" + bytes([command, 0x21 if six else 0x11]) +
+            struct.pack("!H", len(address) + len(tlv)) + address + tlv)
+
+
+class Proxied(Case):
+    settings = {"proxy_clients": "127.0.0.0/8", "connections_per_client": "3",
+                "handshake_timeout": "2s"}
+
+    def behind(self, address, header, tls=False):
+        """A client whose first bytes are a header."""
+        c = Client(address, greet=False)
+        c.send(header)
+        if tls:
+            c._wrap()
+        return c
+
+    def test_REL_05_the_client_is_whom_the_header_names(self):
+        for client in ("127.9.9.9", "::ffff:127.9.9.9"):
+            with self.subTest(client=client), \
+                    self.behind(self.gate.relay, proxy_header(client, tlv=b"\4\0\3abc")) as c:
+                self.assertEqual(c.reply().code, 220)
+                c.ehlo()
+                c.mail(SENDER, RECIPIENT, simple_mail(SENDER, RECIPIENT, client))
+                mail = self.gate.show(self.gate.mail_with(client)["id"])
+                self.assertEqual(mail["client"].split()[0], "127.9.9.9")
+        for client in ("192.0.2.7", "2001:db8::7"):  # nobody's network
+            with self.subTest(client=client), \
+                    self.behind(self.gate.relay, proxy_header(client)) as c:
+                self.assertEqual(c.reply().code, 220)
+                c.ehlo()
+                c.expect(f"MAIL FROM:<{SENDER}>", 550)
+
+    def test_REL_05_before_tls_in_one_segment_and_in_pieces(self):
+        header = proxy_header("192.0.2.8")
+        with self.behind(self.gate.submissions, header, tls=True) as c:
+            self.assertEqual(c.reply().code, 220)
+            c.ehlo()
+            self.assertEqual(c.auth(SENDER, PASSWORD).code, 235)
+        with Client(self.gate.submissions, greet=False) as c:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = c.context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+            with self.assertRaises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            c.send(header + outgoing.read())  # with the client hello
+            while True:
+                incoming.write(c.socket.recv(65536))
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    c.send(outgoing.read())
+            c.send(outgoing.read())
+            while not incoming.pending or not (said := self.read(tls)):
+                incoming.write(c.socket.recv(65536))
+            self.assertTrue(said.startswith(b"220 "), said)
+        with Client(self.gate.submission, greet=False) as c:
+            for byte in header:
+                c.send(bytes([byte]))
+            self.assertEqual(c.reply().code, 220)
+            c.ehlo()
+            c.starttls()
+            self.assertEqual(c.auth(SENDER, PASSWORD).code, 235)
+
+    @staticmethod
+    def read(tls):
+        try:
+            return tls.read(65536)
+        except ssl.SSLWantReadError:
+            return b""
+
+    def test_REL_05_a_wrong_header_gets_no_word(self):
+        good = proxy_header("192.0.2.9")
+        for header in (b"EHLO x.example\r\n", b"PROXY TCP4 192.0.2.9 192.0.2.99 1 25\r\n",
+                       good.replace(b"\x21\x11", b"\x21\x12"), b"\x16\x03\x01\x00\x05hello",
+                       good.replace(b"\x21\x11\x00\x0c", b"\x21\x11\xff\xff")):
+            with self.subTest(header=header), self.behind(self.gate.relay, header) as c:
+                self.assertEqual(c.replies_until_close(5), [])
+        with self.subTest("half a header"), self.behind(self.gate.relay, good[:20]) as c:
+            self.assertEqual(c.replies_until_close(5), [])
+        self.assertGreaterEqual(self.counter("smtpd_proxy_refused"), 5)
+
+    def test_REL_05_talk_behind_the_header(self):
+        with self.behind(self.gate.relay, proxy_header("127.0.0.1") + b"EHLO x.example\r\n") as c:
+            self.assertIn([r.code for r in c.replies_until_close(5)], ([], [554]))
+
+    def test_REL_05_the_limits_are_the_clients(self):
+        for client in ("192.0.2.10", "192.0.2.11"):
+            held = [self.behind(self.gate.submission, proxy_header(client)) for _ in range(4)]
+            self.assertEqual([c.reply().code for c in held], [220] * 3 + [421])
+            for c in held:
+                c.close()
+
+    def test_a_health_check(self):
+        with self.behind(self.gate.relay, proxy_header("192.0.2.12", command=0x20)) as c:
+            self.assertEqual(c.reply().code, 220)
+            c.quit()
+
+
+class Unproxied(Case):
+    def test_REL_05_others_may_not_say_who_they_are(self):
+        v1 = b"PROXY TCP4 127.0.0.1 127.0.0.1 1 25\r\n"
+        for header in (proxy_header("127.0.0.1"), v1, b"XCLIENT ADDR=127.0.0.1\r\n"):
+            with self.subTest(header=header), Client(self.gate.relay, greet=False) as c:
+                c.send(header)
+                for reply in c.replies_until_close(2) if header[:1] == b"\r" else self.two(c):
+                    self.assertIn(reply.code, (220, 421, 500, 502, 521, 554))
+
+    @staticmethod
+    def two(c):
+        try:
+            return [c.reply(), c.reply()]
+        except Closed:
+            return []
 
 
 if __name__ == "__main__":
