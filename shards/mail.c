@@ -4,6 +4,7 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
+#include "core/mail/bounce.h"
 #include "shards/content.h"
 #include "shards/outbox.h"
 #include "shards/report.h"
@@ -37,21 +38,27 @@ static void drop(struct conclusion *c)
 
 static const char *const verdict_events[] = {"delivered", "deferred", "bounced"};
 
-static void tell(const struct conclusion *c)
+static void tell_one(const struct message *m, const struct outcome *o)
 {
-    const struct message *m = c->mail->message;
-    for (uint32_t i = 0; i < c->count; i++) {
-        const struct outcome *o = &c->outcomes[i];
-        const struct recipient *r = &m->recipients[o->recipient];
-
-        static const enum counter counters[] = {COUNTER_delivered, COUNTER_deferred,
-                                                COUNTER_bounced};
-
-        counter_add(counters[o->verdict], 1);
+    static const enum counter counters[] = {COUNTER_delivered, COUNTER_deferred, COUNTER_bounced};
+    const struct recipient *r = &m->recipients[o->recipient];
+    counter_add(counters[o->verdict], 1);
+    if (o->verdict == VERDICT_DELIVERED)
         log_info(verdict_events[o->verdict], log_id("id", m->id), log_str("from", m->sender),
                  log_str("to", r->address), log_u64("attempts", r->attempts + 1),
                  log_str("reply", o->why));
-    }
+    else
+        log_info(verdict_events[o->verdict], log_id("id", m->id), log_str("from", m->sender),
+                 log_str("to", r->address), log_u64("attempts", r->attempts + 1),
+                 log_text("class", bounce_name(bounce_of(o->why, o->status))),
+                 log_str("reply", o->why));
+}
+
+static void tell(const struct conclusion *c)
+{
+    const struct message *m = c->mail->message;
+    for (uint32_t i = 0; i < c->count; i++)
+        tell_one(m, &c->outcomes[i]);
     if (c->dsn_id) {
         count(notices);
         log_info("dsn_written", log_id("id", c->dsn_id), log_id("about", m->id),
@@ -164,6 +171,20 @@ static enum dsn_action action_of(const struct settings *set, const struct messag
     return action;
 }
 
+/* The line kept with the recipient: why, and of what class that is. */
+static struct str last_of(struct unit *u, const struct outcome *o)
+{
+    struct buffer line;
+    if (o->verdict == VERDICT_DELIVERED)
+        return o->why;
+    buffer_init(&line, LIMIT_REPLY_LINE_BYTES * 3);
+    buffer_printf(&line, "%.*s class=%s", STR_ARG(o->why),
+                  bounce_name(bounce_of(o->why, o->status)));
+    struct str last = arena_copy(&u->arena, buffer_str(&line));
+    buffer_drop(&line);
+    return last;
+}
+
 static bool keep_texts(struct unit *u, struct outcome *o)
 {
     o->why = arena_copy(&u->arena, o->why);
@@ -189,6 +210,9 @@ static bool add_move(struct conclusion *c, struct outcome *o)
     struct move *move = unit_move(c->unit);
     if (!move || !keep_texts(c->unit, o))
         return false;
+    struct str last = last_of(c->unit, o);
+    if (!last.at)
+        return false;
     *move = (struct move){
         .id = m->id,
         .recipient = o->recipient,
@@ -197,7 +221,7 @@ static bool add_move(struct conclusion *c, struct outcome *o)
         .set = (o->exposed ? RECIPIENT_EXPOSED : 0) |
                (o->tell == DSN_DELAYED ? RECIPIENT_TOLD_DELAY : 0),
         .count_attempt = !o->soon,
-        .last = o->why,
+        .last = last,
     };
     if (o->digest.len)
         add_note(c, o);

@@ -2,6 +2,7 @@
 
 #include "core/base/heap.h"
 #include "core/base/log.h"
+#include "core/mail/bounce.h"
 #include "shards/suit.h"
 
 enum {
@@ -155,11 +156,12 @@ static enum verdict verdict_of(const struct reply_seen *r, bool rcpt)
     return class == 2 ? VERDICT_DELIVERED : class == 5 ? VERDICT_BOUNCE : VERDICT_RETRY;
 }
 
-static void add(struct trial *t, uint32_t who, enum verdict verdict, const struct reply_seen *reply,
-                struct str why)
+/* NULL: the keeper did not let it go, there is nothing to conclude. */
+static struct outcome *add(struct trial *t, uint32_t who, enum verdict verdict,
+                           const struct reply_seen *reply, struct str why)
 {
     if (!t->granted[who])
-        return; /* the keeper did not let it go: nothing to conclude */
+        return NULL;
     uint32_t n = t->outcome_count++;
     struct buffer *text = &t->texts[n];
     size_t status_at;
@@ -184,6 +186,7 @@ static void add(struct trial *t, uint32_t who, enum verdict verdict, const struc
         .why = str_head(buffer_str(text), status_at),
         .status = str_skip(buffer_str(text), status_at),
     };
+    return &t->outcomes[n];
 }
 
 /* All that are still in share one outcome. */
@@ -191,13 +194,24 @@ static void add_rest(struct trial *t, enum verdict verdict, const struct reply_s
                      struct str why)
 {
     for (uint32_t i = 0; i < t->envelope.recipient_count; i++)
-        add(t, t->who[i], verdict, reply, why);
+        (void)add(t, t->who[i], verdict, reply, why);
     t->envelope.recipient_count = 0;
+}
+
+/* Somebody gets the mail now: those who were too many come next, without waiting for a retry (RFC
+ * 5321 4.5.3.1.10). Each round has one recipient less, so that ends. */
+static bool takes_some(const struct trial *t)
+{
+    for (uint32_t i = 0; i < t->envelope.recipient_count; i++)
+        if (reply_class(&t->replies[i]) == 2 && t->granted[t->who[i]])
+            return true;
+    return false;
 }
 
 /* Keep those that are in and were taken; false: nobody was left out of those that the hop took. */
 static bool narrow(struct trial *t)
 {
+    bool some = takes_some(t);
     uint32_t kept = 0;
     bool taken_but_forbidden = false;
     for (uint32_t i = 0; i < t->envelope.recipient_count; i++) {
@@ -208,7 +222,11 @@ static bool narrow(struct trial *t)
         } else if (taken) {
             taken_but_forbidden = true;
         } else {
-            add(t, t->who[i], verdict_of(&t->replies[i], true), &t->replies[i], STR(""));
+            enum verdict verdict = verdict_of(&t->replies[i], true);
+            struct outcome *o = add(t, t->who[i], verdict, &t->replies[i], STR(""));
+            if (o && some && verdict == VERDICT_RETRY &&
+                bounce_of(o->why, o->status) == BOUNCE_too_many)
+                o->soon = true;
         }
     }
     t->envelope.recipient_count = kept;

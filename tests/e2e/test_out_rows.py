@@ -97,6 +97,18 @@ class Rows(RowCase):
                 self.ends(mail, {f"{n}@{domain}": end for n, end in ends.items()})
                 self.assertEqual(sink.got()[0].recipients, [f"{n}@{domain}" for n in "ade"])
 
+    def test_OUT_11_too_many_come_at_once_after_those_that_were_taken(self):
+        def three(session, _):
+            return None if len(session.recipients) < 3 else b"452 4.5.3 too many\r\n"
+        for features in (("PIPELINING",), ()):
+            with self.subTest(features=features):
+                domain = f"three{len(features)}.example"
+                sink = self.mx(domain, {"rcpt": three}, features=features)
+                people = [f"r{n}@{domain}" for n in range(10)]
+                self.ends(self.send(*people), "delivered", 10)
+                self.assertEqual(sorted(r for m in sink.got() for r in m.recipients), people)
+                self.assertLessEqual(max(len(m.recipients) for m in sink.got()), 3)
+
     def test_OUT_12_a_reset_instead_of_quit(self):
         for rst in (False, True):
             with self.subTest(rst=rst):
@@ -147,7 +159,8 @@ class Rows(RowCase):
                 self.assertRegex(one["Diagnostic-Code"], r"^smtp; 550 [ -~]*$")
                 self.assertTrue(all(b < 0x80 and (b >= 0x20 or b in b"\t\r\n")
                                     for b in envelope.content))
-                self.assertRegex(self.gate.show(mail)["recipients"][0]["last"], r"^550 [ -~]*$")
+                self.assertRegex(self.gate.show(mail)["recipients"][0]["last"],
+                                 r"^550 [ -~]* class=\w+$")
                 shown = self.gate.run_ctl("show", mail, json_output=False).stdout
                 self.assertNotRegex(shown, "[\x00-\x09\x0b-\x1f\x7f\u202e]")
         with open(f"{self.gate.dir}/sekimori.log", "rb") as f:
