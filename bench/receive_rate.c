@@ -128,7 +128,8 @@ static void start(struct end *e, struct loop *l, int fd)
     struct bench *b = e->bench;
     connection_accept(&e->c, l, &calls, fd, SEND_MAX);
     if (b->server_tls) {
-        struct tls *t = e->is_server ? tls_accept(b->server_tls) : tls_connect(b->client_tls, NULL);
+        struct tls *t = e->is_server ? tls_accept(b->server_tls, STR("smtp"))
+                                     : tls_connect(b->client_tls, NULL);
         connection_secure(&e->c, &t);
     } else if (!e->is_server) {
         push(e);
@@ -252,7 +253,7 @@ int main(int argc, char **argv)
     struct certificate certificate;
     certificate_make(&certificate, false);
     struct tls_context *server =
-        tls_context_server(certificate.certificate, certificate.key, "smtp", &errors);
+        tls_context_server(certificate.certificate, certificate.key, NULL, &errors);
     struct tls_context *client = tls_context_client(&errors);
     must(server && client);
     static struct bench b;

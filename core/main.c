@@ -8,6 +8,7 @@
 #include "core/base/heap.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
+#include "core/base/random.h"
 #include "core/coordinator/coordinator.h"
 #include "core/main_options.h"
 #include "shards/shard.h"
@@ -42,6 +43,7 @@ struct program {
     struct coordinator_partition coordinator_partitions[LIMIT_SHARDS];
     struct coordinator_worker workers[LIMIT_SHARDS];
     struct coordinator_settings coordinator;
+    struct shard_secrets secrets;
     struct buffer errors;
 };
 
@@ -242,6 +244,7 @@ static void make_shard(struct program *p, uint32_t index, uint32_t core)
         .index = index,
         .count = p->shard_count,
         .core = core,
+        .secrets = &p->secrets,
         .snapshot = p->snapshot,
         .anchor = p->coordinator.anchor,
         .to_coordinator = p->workers[index].from,
@@ -318,10 +321,13 @@ static void prepare(struct program *p)
     p->snapshot = coordinator_first_snapshot(c, &p->errors);
     if (!p->snapshot)
         fail(p, EXIT_CONFIG);
+    p->secrets.made_ms = clock_monotonic_ms();
+    random_bytes(p->secrets.tickets, sizeof p->secrets.tickets);
     for (uint32_t i = 0; i < p->shard_count; i++) {
         p->workers[i].from = ring_make(&p->port);
         make_shard(p, i, core_of(&cores, i));
     }
+    explicit_bzero(&p->secrets, sizeof p->secrets);
 }
 
 static void stop(struct program *p)

@@ -11,9 +11,11 @@
 #include "core/base/base.h"
 #include "core/base/heap.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include <errno.h>
@@ -22,14 +24,17 @@
 
 enum {
     PLAIN_BYTES = 16 << 10, /* the most that one record carries */
-    PURPOSE_BYTES = 32,     /* SSL_MAX_SID_CTX_LENGTH */
     TICKETS = 1,            /* for TLS 1.3; the default of 2 is for browsers */
 };
+
+_Static_assert(TLS_PURPOSE_BYTES == SSL_MAX_SID_CTX_LENGTH, "OpenSSL's room for it");
 
 struct tls_context {
     OSSL_LIB_CTX *library;
     SSL_CTX *ssl;
     BIO_METHOD *pump;
+    const struct ticket_keys *tickets; /* NULL: OpenSSL's own for this context */
+    EVP_CIPHER *ticket_cipher;
     size_t users; /* sessions, and one for whoever made it */
     char plain[PLAIN_BYTES];
 };
@@ -120,6 +125,7 @@ static int no_passphrase(char *to, int room, int writing, void *data)
 static void context_free(struct tls_context *c)
 {
     SSL_CTX_free(c->ssl);
+    EVP_CIPHER_free(c->ticket_cipher);
     BIO_meth_free(c->pump);
     OSSL_LIB_CTX_free(c->library);
     heap_drop(c);
@@ -180,19 +186,54 @@ static bool load(struct tls_context *c, const char *certificate, const char *key
     return true;
 }
 
-/* The ticket keys are random for each SSL_CTX, and the session's context is checked besides: a
- * ticket of another listener, worker or process leads to a full handshake (TLSIN-10). */
-static void bind_sessions(struct tls_context *c, const char *purpose)
+/* ---- tickets ---- */
+
+/* OpenSSL asks for the keys of a ticket that it seals or was shown. */
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *mac, int seals)
 {
-    unsigned char name[PURPOSE_BYTES];
-    size_t len = 0;
-    must(EVP_Q_digest(c->library, "SHA256", NULL, purpose, strlen(purpose), name, &len));
-    must(SSL_CTX_set_session_id_context(c->ssl, name, (unsigned)len));
+    const struct tls_context *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct ticket_key *key =
+        seals ? &c->tickets->current : ticket_keys_find(c->tickets, name);
+    if (!key)
+        return 0; /* not ours: a full handshake */
+    if (seals) {
+        memcpy(name, key->name, sizeof key->name);
+        if (RAND_bytes_ex(c->library, iv, (size_t)EVP_CIPHER_get_iv_length(c->ticket_cipher), 0) !=
+            1)
+            return -1;
+    }
+    uint8_t mac_key[TICKET_KEY_BYTES];
+    char digest[] = "SHA256";
+    memcpy(mac_key, key->mac, sizeof mac_key);
+    const OSSL_PARAM how[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, mac_key, sizeof mac_key),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    int result = EVP_CipherInit_ex(cipher, c->ticket_cipher, NULL, key->cipher, iv, seals);
+    bool good = result == 1 && EVP_MAC_CTX_set_params(mac, how) == 1;
+    OPENSSL_cleanse(mac_key, sizeof mac_key);
+    if (!good)
+        return -1;
+    return key == &c->tickets->current ? 1 : 2; /* 2: and give the client a fresh one */
+}
+
+static void use_tickets(struct tls_context *c, const struct ticket_keys *tickets)
+{
     must(SSL_CTX_set_num_tickets(c->ssl, TICKETS));
+    (void)SSL_CTX_set_timeout(c->ssl, TICKET_SECONDS);
+    c->tickets = tickets;
+    if (!tickets)
+        return;
+    c->ticket_cipher = EVP_CIPHER_fetch(c->library, "AES-256-CBC", NULL);
+    must(c->ticket_cipher != NULL);
+    SSL_CTX_set_app_data(c->ssl, c);
+    must(SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ssl, on_ticket) == 1);
 }
 
 struct tls_context *tls_context_server(const char *certificate, const char *key,
-                                       const char *purpose, struct buffer *errors)
+                                       const struct ticket_keys *tickets, struct buffer *errors)
 {
     struct tls_context *c = context_new(TLS_server_method(), errors);
     if (!c)
@@ -202,7 +243,7 @@ struct tls_context *tls_context_server(const char *certificate, const char *key,
         return NULL;
     }
     (void)SSL_CTX_set_dh_auto(c->ssl, 1);
-    bind_sessions(c, purpose);
+    use_tickets(c, tickets);
     return c;
 }
 
@@ -242,9 +283,12 @@ static struct tls *session_new(struct tls_context *c)
     return t;
 }
 
-struct tls *tls_accept(struct tls_context *c)
+struct tls *tls_accept(struct tls_context *c, struct str purpose)
 {
     struct tls *t = session_new(c);
+    /* stands in the ticket, and is compared when it comes back (TLSIN-10) */
+    must(SSL_set_session_id_context(t->ssl, (const unsigned char *)purpose.at,
+                                    (unsigned)purpose.len) == 1);
     SSL_set_accept_state(t->ssl);
     return t;
 }
@@ -369,6 +413,11 @@ void tls_finish(struct tls *t, struct buffer *wire_out)
 bool tls_ready(const struct tls *t)
 {
     return !t->failed && SSL_is_init_finished(t->ssl);
+}
+
+bool tls_resumed(const struct tls *t)
+{
+    return SSL_session_reused(t->ssl) == 1;
 }
 
 const char *tls_error(const struct tls *t)

@@ -2,8 +2,9 @@
  *
  * Thread   a context and its sessions belong to one thread: one OSSL_LIB_CTX and SSL_CTX a worker.
  * Memory   SSL_MODE_RELEASE_BUFFERS: an idle session holds about 8 KiB.
- * Promise  TLS 1.2 at least. Session tickets are bound to the context's `purpose` (listener), so
- *          that a ticket of one service is refused by another (TLSIN-10).
+ * Promise  TLS 1.2 at least. A session ticket is bound to the `purpose` for which it was given (the
+ *          service of the listener): another one answers it with a full handshake (TLSIN-10). With
+ *          the same ticket_keys it is good on every worker. No early data.
  * Errors   TLS_FAILED: tls_error() says why in one printable line; close the connection after
  *          sending what is in `wire_out` (the alert).
  */
@@ -11,6 +12,11 @@
 #define CRYPTO_TLS_H
 
 #include "core/base/buffer.h"
+#include "crypto/ticket.h"
+
+enum {
+    TLS_PURPOSE_BYTES = 32
+};
 
 enum tls_status {
     TLS_OK,        /* progress made; handshake done if tls_ready() */
@@ -22,16 +28,20 @@ enum tls_status {
 struct tls_context;
 struct tls;
 
-/* A server's, from PEM files (chain and key); or a client's (paths NULL) for opportunistic TLS: no
- * certificate is asked to be good, what was seen is told by tls_describe(). NULL: errors say why.
- * */
+/* A server's, from PEM files (chain and key). `tickets` are the keys of its session tickets; they
+ * must outlive it. NULL: keys of its own. NULL is returned when it cannot be: errors say why. */
 NODISCARD struct tls_context *tls_context_server(const char *certificate, const char *key,
-                                                 const char *purpose, struct buffer *errors);
+                                                 const struct ticket_keys *tickets,
+                                                 struct buffer *errors);
+
+/* A client's for opportunistic TLS: no certificate is asked to be good, what was seen is told by
+ * tls_describe(). */
 NODISCARD struct tls_context *tls_context_client(struct buffer *errors);
 void tls_context_drop(struct tls_context **c);
 
-/* Sessions keep their context alive until they are gone, so a reload may drop it. */
-NODISCARD struct tls *tls_accept(struct tls_context *c);
+/* Sessions keep their context alive until they are gone, so a reload may drop it. `purpose` has at
+ * most TLS_PURPOSE_BYTES. */
+NODISCARD struct tls *tls_accept(struct tls_context *c, struct str purpose);
 NODISCARD struct tls *tls_connect(struct tls_context *c, const char *host_name); /* SNI, or NULL */
 void tls_drop(struct tls **t);
 
@@ -47,6 +57,7 @@ enum tls_status tls_start(struct tls *t, struct buffer *wire_out);
 void tls_finish(struct tls *t, struct buffer *wire_out);
 
 bool tls_ready(const struct tls *t);
+bool tls_resumed(const struct tls *t); /* by a ticket, without a full handshake */
 const char *tls_error(const struct tls *t);
 
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384 256" for Received and log. */

@@ -14,6 +14,10 @@ enum {
     INTAKES_MAX = 1 << 20
 };
 
+/* To which of these a session ticket belongs. */
+static const struct str service_names[] = {STR_INIT("relay"), STR_INIT("submission"),
+                                           STR_INIT("submissions")};
+
 static void on_data(struct connection *c, struct str *in);
 static void on_secured(struct connection *c, bool ok);
 static void on_lost(struct connection *c, int error);
@@ -308,7 +312,7 @@ static void start_content(struct intake *i)
 
 static void start_tls(struct intake *i)
 {
-    struct tls *tls = tls_accept(i->shard->tls_server);
+    struct tls *tls = tls_accept(i->shard->tls_server, service_names[i->service]);
     lapse_stop(&i->deadline.entry);
     if (!tls) {
         connection_close(&i->connection);
@@ -491,6 +495,8 @@ static void on_secured(struct connection *c, bool ok)
         finish(i); /* the alert still goes out */
         return;
     }
+    count(smtpd_tls);
+    count_by(smtpd_tls_resumed, tls_resumed(c->tls));
     if (i->service == SMTP_SUBMISSIONS) { /* its session began as a secure one */
         greet(i);
         return;

@@ -192,7 +192,7 @@ static bool load_certificate(struct shard *s, struct buffer *errors)
         buffer_puts(errors, "tls_certificate or tls_key is no file name\n");
         return false;
     }
-    struct tls_context *fresh = tls_context_server(certificate, key, "smtp", errors);
+    struct tls_context *fresh = tls_context_server(certificate, key, &s->tickets, errors);
     if (!fresh)
         return false;
     tls_context_drop(&s->tls_server);
@@ -285,6 +285,7 @@ static void tick(struct shard *s)
     ring_put(s->to_coordinator, &pulse);
     for (uint32_t i = 0; i < s->acceptor_count; i++)
         acceptor_tick(&s->acceptors[i], now);
+    ticket_keys_advance(&s->tickets, now);
     route_tick(s);
 }
 
@@ -378,6 +379,7 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     s->anchor = given->anchor;
     s->boot = clock_boot_id();
     s->to_coordinator = given->to_coordinator;
+    ticket_keys_init(&s->tickets, given->secrets->tickets, given->secrets->made_ms);
     port_init(&s->port);
     list_init(&s->pumping);
     list_init(&s->unparking);

@@ -15,6 +15,7 @@
 #include "core/io/acceptor.h"
 #include "core/io/resolver.h"
 #include "core/policy/snapshot.h"
+#include "crypto/ticket.h"
 #include "shards/guard.h"
 #include "shards/smtp_client.h"
 #include "shards/smtp_server.h"
@@ -42,8 +43,16 @@ struct shard_listener {
     enum smtp_service service;
 };
 
+/* What all workers of a process know and nobody else: made at start, wiped when each has its copy.
+ */
+struct shard_secrets {
+    uint64_t made_ms; /* monotonic */
+    uint8_t tickets[TICKET_SEED_BYTES];
+};
+
 struct shard_settings {
     uint32_t index, count, core;
+    const struct shard_secrets *secrets;
     const struct snapshot *snapshot;
     struct clock_anchor anchor;
     struct ring *to_coordinator;
@@ -90,6 +99,7 @@ struct shard {
     struct port port;
     struct resolver *resolver;
     struct tls_context *tls_server, *tls_client;
+    struct ticket_keys tickets;
 
     struct shard_partition *partitions;
     uint32_t partition_count;

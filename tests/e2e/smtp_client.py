@@ -37,10 +37,11 @@ def endpoint(text):
 
 class Client:
     """Client(gateway.relay); `tls=True` speaks TLS from the first byte. Reads the greeting unless
-    `greet` is False, and says EHLO when `ehlo` is a name."""
+    `greet` is False, and says EHLO when `ehlo` is a name. `session`: a TLS session to resume."""
 
-    def __init__(self, address, tls=False, greet=True, ehlo=None, timeout=20, context=None):
-        self.timeout = timeout
+    def __init__(self, address, tls=False, greet=True, ehlo=None, timeout=20, context=None,
+                 session=None):
+        self.timeout, self.session = timeout, session
         self.context = context or ssl._create_unverified_context()
         self.socket = socket.create_connection(endpoint(address), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -58,7 +59,8 @@ class Client:
         self.close()
 
     def _wrap(self):
-        self.socket = self.context.wrap_socket(self.socket, server_hostname="localhost")
+        self.socket = self.context.wrap_socket(self.socket, server_hostname="localhost",
+                                               session=self.session)
 
     # --- bytes ---------------------------------------------------------------------------------
     def send(self, *segments):

@@ -200,6 +200,48 @@ class Auth(unittest.TestCase):
             Client(self.gate.submissions, tls=True, context=old)
 
 
+class Tickets(unittest.TestCase):
+    SERVICES = ("relay", "submission", "submissions")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gate = cls.enterClassContext(Gateway(route="127.0.0.1:1", shards=3))
+
+    def connect(self, service, context, session=None):
+        """(was it resumed, its session)"""
+        implicit = service == "submissions"
+        with Client(getattr(self.gate, service), tls=implicit, context=context, ehlo="a.example",
+                    session=session) as c:
+            if not implicit:
+                c.starttls()
+            resumed = c.socket.session_reused
+            c.expect("QUIT", 221)  # and with its bytes comes the ticket of TLS 1.3
+            return resumed, c.socket.session
+
+    def test_TLSIN_10_a_ticket_is_good_at_its_service_only(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = ssl._create_unverified_context()
+            context.minimum_version = context.maximum_version = version
+            for service in self.SERVICES:
+                resumed, session = self.connect(service, context)
+                self.assertFalse(resumed)
+                for other in self.SERVICES:
+                    # Often enough that each worker is met.
+                    for _ in range(12):
+                        resumed, _ = self.connect(other, context, session)
+                        self.assertEqual(resumed, other == service, (version, service, other))
+        counters = self.gate.ctl("status")[0][0]["counters"]
+        self.assertEqual(counters["smtpd_tls_resumed"], 2 * 3 * 12)
+        self.assertEqual(counters["smtpd_tls"], 2 * 3 * (1 + 3 * 12))
+
+    def test_TLSIN_10_nor_at_another_server(self):
+        context = ssl._create_unverified_context()
+        _, session = self.connect("submissions", context)
+        self.gate.restart()
+        resumed, _ = self.connect("submissions", context, session)
+        self.assertFalse(resumed)
+
+
 class Throttle(unittest.TestCase):
     def test_many_failures_end_the_connection(self):
         with Gateway(route="127.0.0.1:1", settings={"errors": "3"}) as gate, \

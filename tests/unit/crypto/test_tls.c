@@ -10,10 +10,10 @@
 static struct certificate ecdsa, rsa, other;
 static struct buffer errors;
 
-static struct tls_context *server_context(const struct certificate *c, const char *purpose)
+static struct tls_context *server_context(const struct certificate *c)
 {
     buffer_clear(&errors);
-    struct tls_context *s = tls_context_server(c->certificate, c->key, purpose, &errors);
+    struct tls_context *s = tls_context_server(c->certificate, c->key, NULL, &errors);
     expect(s != NULL, "%.*s", STR_ARG(buffer_str(&errors)));
     return s;
 }
@@ -27,7 +27,8 @@ struct pair {
 
 static void pair_open(struct pair *p, struct tls_context *c, struct tls_context *s)
 {
-    *p = (struct pair){.client = tls_connect(c, "mx.example"), .server = tls_accept(s)};
+    *p =
+        (struct pair){.client = tls_connect(c, "mx.example"), .server = tls_accept(s, STR("smtp"))};
     struct buffer *all[] = {&p->up, &p->down, &p->at_server, &p->at_client};
     for (size_t i = 0; i < countof(all); i++)
         buffer_init(all[i], 4 << 20);
@@ -72,7 +73,7 @@ static void test_exchange(void)
     static char big[300000];
     random_bytes(big, sizeof big);
     for (size_t k = 0; k < countof(kinds); k++) {
-        struct tls_context *server = server_context(kinds[k], "smtp");
+        struct tls_context *server = server_context(kinds[k]);
         for (size_t i = 0; i < countof(pieces); i++) {
             struct pair p;
             pair_open(&p, client, server);
@@ -101,7 +102,7 @@ static void test_exchange(void)
 static void test_reload(void)
 {
     struct tls_context *client = tls_context_client(&errors);
-    struct tls_context *server = server_context(&ecdsa, "smtp");
+    struct tls_context *server = server_context(&ecdsa);
     struct pair p;
     pair_open(&p, client, server);
     tls_context_drop(&server);
@@ -129,10 +130,10 @@ static void test_garbage(void)
                                    "01234567890123456789012345678901"
                                    "\x00\x00\x02\x00\x2f\x01\x00")},
     };
-    struct tls_context *server = server_context(&ecdsa, "smtp");
+    struct tls_context *server = server_context(&ecdsa);
     for (size_t i = 0; i < countof(rows); i++)
         for (size_t split = 0; split <= rows[i].in.len; split++) {
-            struct tls *t = tls_accept(server);
+            struct tls *t = tls_accept(server, STR("smtp"));
             struct buffer plain, wire;
             buffer_init(&plain, 1 << 16);
             buffer_init(&wire, 1 << 16);
@@ -185,16 +186,17 @@ static bool talk(struct plain_client *c, struct tls *server)
 }
 
 static void connect_with(SSL_CTX *ctx, SSL_SESSION **session, struct tls_context *server,
-                         bool *resumed)
+                         const char *purpose, bool *resumed)
 {
     struct plain_client c = {SSL_new(ctx), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem())};
     SSL_set_bio(c.ssl, c.in, c.out);
     SSL_set_connect_state(c.ssl);
     if (*session)
         (void)SSL_set_session(c.ssl, *session);
-    struct tls *t = tls_accept(server);
+    struct tls *t = tls_accept(server, str_c(purpose));
     expect(talk(&c, t), "handshake: %s", tls_error(t));
     *resumed = SSL_session_reused(c.ssl);
+    expect(tls_resumed(t) == *resumed, "both ends agree");
     if (!*session)
         *session = SSL_get1_session(c.ssl);
     (void)SSL_shutdown(c.ssl); /* else the session is marked as bad */
@@ -202,35 +204,112 @@ static void connect_with(SSL_CTX *ctx, SSL_SESSION **session, struct tls_context
     tls_drop(&t);
 }
 
+static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+/* A ticket of `first` and `purpose`, shown to `second` and `shown_for`. */
+static bool resumes(int version, struct tls_context *first, const char *purpose,
+                    struct tls_context *second, const char *shown_for)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(ctx, version);
+    SSL_SESSION *session = NULL;
+    bool resumed;
+    connect_with(ctx, &session, first, purpose, &resumed);
+    expect(!resumed, "the first is a full handshake");
+    connect_with(ctx, &session, second, shown_for, &resumed);
+    SSL_SESSION_free(session);
+    SSL_CTX_free(ctx);
+    return resumed;
+}
+
+static struct tls_context *worker(const struct ticket_keys *keys)
+{
+    struct tls_context *c = tls_context_server(ecdsa.certificate, ecdsa.key, keys, &errors);
+    expect(c != NULL, "%.*s", STR_ARG(buffer_str(&errors)));
+    return c;
+}
+
+/* TLSIN-10 */
 static void test_tickets(void)
 {
-    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-    struct tls_context *submission = server_context(&ecdsa, "submission");
-    struct tls_context *portal = server_context(&ecdsa, "portal");
-    for (size_t i = 0; i < countof(versions); i++) {
-        SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-        SSL_CTX_set_max_proto_version(ctx, versions[i]);
-        SSL_SESSION *session = NULL;
-        bool resumed;
-        connect_with(ctx, &session, submission, &resumed);
-        expect(!resumed, "first");
-        connect_with(ctx, &session, portal, &resumed);
-        expect(!resumed, "TLSIN-10 a ticket of submission at the portal");
-        SSL_SESSION_free(session);
-        session = NULL;
-        connect_with(ctx, &session, submission, &resumed);
-        connect_with(ctx, &session, submission, &resumed);
-        expect(resumed, "a ticket of its own");
-        SSL_SESSION_free(session);
-        SSL_CTX_free(ctx);
+    static const uint8_t seed[TICKET_SEED_BYTES] = "a seed", foreign[TICKET_SEED_BYTES] = "b seed";
+
+    static const struct {
+        const char *name, *from, *to;
+        bool same_worker, same_process, want;
+    } rows[] = {
+        {"where it was given", "submission", "submission", true, true, true},
+        {"on another worker", "submission", "submission", false, true, true},
+        {"TLSIN-10 of submission at submissions", "submission", "submissions", true, true, false},
+        {"TLSIN-10 of submissions at relay", "submissions", "relay", true, true, false},
+        {"TLSIN-10 the same on another worker", "submissions", "relay", false, true, false},
+        {"TLSIN-10 of another process", "submission", "submission", false, false, false},
+    };
+
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct ticket_keys a, b;
+        ticket_keys_init(&a, seed, 1000);
+        ticket_keys_init(&b, rows[i].same_process ? seed : foreign, 1000);
+        struct tls_context *one = worker(&a), *two = worker(&b);
+        for (size_t v = 0; v < countof(versions); v++)
+            expect(resumes(versions[v], one, rows[i].from, rows[i].same_worker ? one : two,
+                           rows[i].to) == rows[i].want,
+                   "%s, TLS 1.%zu", rows[i].name, v + 2);
+        tls_context_drop(&one);
+        tls_context_drop(&two);
     }
-    tls_context_drop(&submission);
-    tls_context_drop(&portal);
+    struct tls_context *alone = server_context(&ecdsa);
+    expect(resumes(TLS1_3_VERSION, alone, "smtp", alone, "smtp"), "keys of its own");
+    expect(!resumes(TLS1_3_VERSION, alone, "smtp", alone, "portal"), "TLSIN-10 keys of its own");
+    tls_context_drop(&alone);
+}
+
+/* A ticket is made at the start, and shown when this many hours are over. */
+static void test_rotation(void)
+{
+    static const uint8_t seed[TICKET_SEED_BYTES] = "a seed";
+
+    static const struct {
+        uint64_t before_ms, after_ms;
+        bool want;
+    } rows[] = {
+        {0, 0, true},
+        {0, 3599999, true},
+        {0, 3600000, true}, /* by the key before */
+        {0, 7199999, true},
+        {0, 7200000, false},
+        {0, 36000000, false},
+        {3599999, 3600000, true},
+        {3600000, 3599999, false}, /* a worker whose clock is late */
+    };
+
+    for (size_t i = 0; i < countof(rows); i++)
+        for (size_t v = 0; v < countof(versions); v++) {
+            struct ticket_keys a, b;
+            ticket_keys_init(&a, seed, 0);
+            ticket_keys_init(&b, seed, 0);
+            ticket_keys_advance(&a, rows[i].before_ms);
+            ticket_keys_advance(&b, rows[i].after_ms);
+            struct tls_context *one = worker(&a), *two = worker(&b);
+            expect(resumes(versions[v], one, "relay", two, "relay") == rows[i].want, "row %zu", i);
+            tls_context_drop(&one);
+            tls_context_drop(&two);
+        }
+    struct ticket_keys a, b;
+    ticket_keys_init(&a, seed, 0);
+    ticket_keys_init(&b, seed, 0);
+    for (uint64_t ms = 0; ms <= 40000000; ms += 700001)
+        ticket_keys_advance(&a, ms);
+    ticket_keys_advance(&b, 40000000);
+    ticket_keys_advance(&a, 40000000);
+    expect(memcmp(&a, &b, sizeof a) == 0, "in steps or at once");
+    expect(memcmp(a.chain, seed, sizeof seed) != 0, "the seed is gone");
+    expect(memcmp(a.current.cipher, a.current.mac, sizeof a.current.mac) != 0, "two keys");
 }
 
 static void test_versions(void)
 {
-    struct tls_context *server = server_context(&ecdsa, "smtp");
+    struct tls_context *server = server_context(&ecdsa);
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_security_level(ctx, 0);
     SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
@@ -238,7 +317,7 @@ static void test_versions(void)
     struct plain_client c = {SSL_new(ctx), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem())};
     SSL_set_bio(c.ssl, c.in, c.out);
     SSL_set_connect_state(c.ssl);
-    struct tls *t = tls_accept(server);
+    struct tls *t = tls_accept(server, STR("smtp"));
     expect(!talk(&c, t), "TLS 1.1 is refused");
     expect_str(str_c(tls_error(t)), STR("unsupported protocol"), "why");
     tls_drop(&t);
@@ -249,13 +328,13 @@ static void test_versions(void)
 
 static void test_renegotiation(void)
 {
-    struct tls_context *server = server_context(&ecdsa, "smtp");
+    struct tls_context *server = server_context(&ecdsa);
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
     struct plain_client c = {SSL_new(ctx), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem())};
     SSL_set_bio(c.ssl, c.in, c.out);
     SSL_set_connect_state(c.ssl);
-    struct tls *t = tls_accept(server);
+    struct tls *t = tls_accept(server, STR("smtp"));
     expect(talk(&c, t), "first");
     expect(SSL_renegotiate(c.ssl) == 1, "ask");
     (void)talk(&c, t);
@@ -281,8 +360,7 @@ static void test_files(void)
 
     for (size_t i = 0; i < countof(rows); i++) {
         buffer_clear(&errors);
-        struct tls_context *c =
-            tls_context_server(rows[i].certificate, rows[i].key, "smtp", &errors);
+        struct tls_context *c = tls_context_server(rows[i].certificate, rows[i].key, NULL, &errors);
         expect(c == NULL, "%s", rows[i].name);
         struct str text = buffer_str(&errors);
         expect(str_find_str(text, str_c(rows[i].want)) != SIZE_MAX, "%s: %.*s", rows[i].name,
@@ -303,7 +381,7 @@ static void test_sni(void)
         {NULL, ""},
     };
     struct tls_context *client = tls_context_client(&errors);
-    struct tls_context *server = server_context(&ecdsa, "smtp");
+    struct tls_context *server = server_context(&ecdsa);
     for (size_t i = 0; i < countof(rows); i++) {
         struct pair p;
         pair_open(&p, client, server);
@@ -323,7 +401,7 @@ static void test_sni(void)
 static void test_full(void)
 {
     struct tls_context *client = tls_context_client(&errors);
-    struct tls_context *server = server_context(&ecdsa, "smtp");
+    struct tls_context *server = server_context(&ecdsa);
     struct pair p;
     pair_open(&p, client, server);
     pump(&p, 0);
@@ -353,6 +431,7 @@ int main(void)
         {"contexts dropped under sessions", test_reload},
         {"TLSIN-01, TLSIN-11 not TLS", test_garbage},
         {"TLSIN-10 tickets", test_tickets},
+        {"TLSIN-10 new keys every hour", test_rotation},
         {"old versions", test_versions},
         {"TLSIN-11 renegotiation", test_renegotiation},
         {"certificate files", test_files},

@@ -156,7 +156,7 @@ static inline void echo_on_accepted(struct acceptor *a, int fd)
     if (s->deaf)
         connection_pause(&e->c);
     if (s->tls) {
-        struct tls *t = tls_accept(s->tls);
+        struct tls *t = tls_accept(s->tls, STR("smtp"));
         connection_secure(&e->c, &t);
     }
 }

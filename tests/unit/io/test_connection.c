@@ -603,7 +603,7 @@ static void starttls_on_data(struct connection *c, struct str *in)
         if (s->is_server && str_eq(line, STR("STARTTLS\r\n"))) {
             (void)connection_send(c, s->greet_more ? STR("220 go\r\n250 injected\r\n")
                                                    : STR("220 go\r\n"));
-            struct tls *t = tls_accept(server_tls);
+            struct tls *t = tls_accept(server_tls, STR("smtp"));
             connection_secure(c, &t);
             return; /* what follows in the clear is left unread */
         }
@@ -748,7 +748,7 @@ int main(void)
     buffer_init(&errors, 1 << 16);
     certificate_make(&certificate, false);
     loop = loop_open(256, 64, &errors);
-    server_tls = tls_context_server(certificate.certificate, certificate.key, "smtp", &errors);
+    server_tls = tls_context_server(certificate.certificate, certificate.key, NULL, &errors);
     client_tls = tls_context_client(&errors);
     must(loop && server_tls && client_tls);
     loop_turn(loop, 0);
