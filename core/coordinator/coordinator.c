@@ -130,6 +130,19 @@ void coordinator_confirm_clock(struct coordinator *c)
     tell_anchor(c);
 }
 
+static void tell_jump(const struct coordinator *c, int64_t gained_ms)
+{
+    bool forward = gained_ms > 0;
+    if (gained_ms == 0)
+        return;
+    log_warning("clock_jumped", log_text("direction", forward ? "forward" : "back"),
+                log_u64("ms", (uint64_t)(forward ? gained_ms : -gained_ms)),
+                log_u64("behind_ms", c->now.wall_ms - c->adopted_ms),
+                log_text("effect", forward ? "holds go on by the boot clock: none is shortened"
+                                           : "what is held leaves later"),
+                log_text("advice", "when the wall clock is right: sekictl clock confirm"));
+}
+
 static void turn_time(struct coordinator *c)
 {
     c->now = now_read();
@@ -144,6 +157,7 @@ static void turn_time(struct coordinator *c)
         }
     }
     c->adopted_ms = timekeeper_adopted(&c->time, &c->now);
+    tell_jump(c, timekeeper_jump(&c->time, &c->now));
     if (anchored)
         tell_anchor(c);
 }
@@ -389,6 +403,11 @@ void coordinator_run(struct coordinator *c)
     struct port *port = c->set.port;
     uint64_t sleep_ms = 0;
     tell_anchor(c);
+    if (c->time.doubtful)
+        log_warning("clock_doubtful",
+                    log_text("effect", "nothing leaves until NTP, clock_confirm or an operator "
+                                       "says that the clock is right"),
+                    log_text("advice", "when it is right: sekictl clock confirm"));
     while (!(c->stopping && stopped(c))) {
         size_t count = control_poll(c, fds);
         fds[count] = (struct pollfd){.fd = port->wake_fd, .events = POLLIN};

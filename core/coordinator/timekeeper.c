@@ -32,7 +32,8 @@ void timekeeper_init(struct timekeeper *t, struct clock_anchor anchor, bool doub
 {
     *t = (struct timekeeper){.anchor = anchor,
                              .doubtful = doubtful,
-                             .started_ms = now->monotonic_ms};
+                             .started_ms = now->monotonic_ms,
+                             .seen = anchor};
 }
 
 bool timekeeper_turn(struct timekeeper *t, const struct now *now)
@@ -44,6 +45,14 @@ bool timekeeper_turn(struct timekeeper *t, const struct now *now)
         return false;
     t->anchor = (struct clock_anchor){timekeeper_adopted(t, now), now->boot_ms};
     return true;
+}
+
+int64_t timekeeper_jump(struct timekeeper *t, const struct now *now)
+{
+    int64_t wall = (int64_t)(now->wall_ms - t->seen.adopted_ms);
+    int64_t gained = wall - (int64_t)(now->boot_ms - t->seen.boot_ms);
+    t->seen = (struct clock_anchor){now->wall_ms, now->boot_ms};
+    return gained > -TIMEKEEPER_SAME_MS && gained < TIMEKEEPER_SAME_MS ? 0 : gained;
 }
 
 bool timekeeper_doubt_over(struct timekeeper *t, const struct now *now, uint64_t confirm_ms,

@@ -98,6 +98,39 @@ static void test_back_and_forth(void)
     expect(timekeeper_adopted(&t, &now) == T - HOUR + 1000, "only the boot clock counts");
 }
 
+/* TIME-01, TIME-02: a jump is told once, slewing never. */
+static void test_told(void)
+{
+    static const struct {
+        const char *name;
+        int64_t wall, boot, told;
+    } rows[] = {
+        {"started after a jump forward", HOUR + 100, 100, HOUR},
+        {"going on", 100, 100, 0},
+        {"slewed", 5400, 5000, 0},
+        {"slewed back", 4600, 5000, 0},
+        {"an hour forward", HOUR + 100, 100, HOUR},
+        {"said already", 100, 100, 0},
+        {"an hour back", 100 - HOUR, 100, -HOUR},
+        {"ten years forward", 3653ll * DAY, 1000, 3653ll * DAY - 1000},
+        {"the machine slept", 2 * HOUR, 2 * HOUR, 0},
+        {"half a second", 600, 100, 500},
+    };
+    struct now now = {T, 1000, 1000};
+    struct timekeeper t;
+    timekeeper_init(&t, (struct clock_anchor){T, 1000}, false, &now);
+    for (size_t i = 0; i < countof(rows); i++) {
+        now.wall_ms += (uint64_t)rows[i].wall;
+        now.boot_ms += (uint64_t)rows[i].boot;
+        int64_t told = timekeeper_jump(&t, &now);
+        expect(told == rows[i].told, "%s: %lld", rows[i].name, (long long)told);
+    }
+    int64_t before = (int64_t)now.wall_ms;
+    now.wall_ms = 5000;
+    expect(timekeeper_jump(&t, &now) == 5000 - before, "to 1970");
+    expect(timekeeper_jump(&t, &now) == 0, "to 1970, told once");
+}
+
 static void test_doubt(void)
 {
     struct now now = {T, 1000, 1000};
@@ -121,6 +154,7 @@ int main(void)
                                  {"newest of this boot", test_newest_wins},
                                  {"H-1: jumps of an hour", test_jumps},
                                  {"H-1: back and forth", test_back_and_forth},
+                                 {"TIME-01 TIME-02 told once", test_told},
                                  {"doubt", test_doubt},
                                  {0}};
     return harness_run("timekeeper", tests);
