@@ -56,8 +56,8 @@ static inline uint64_t timekeeper_adopted(const struct timekeeper *t, const stru
 /* Is it time for a new anchor? Then it is already in t->anchor, to be told to everybody. */
 NODISCARD bool timekeeper_turn(struct timekeeper *t, const struct now *now);
 
-/* What the wall clock has gained on the boot clock since the last call, or lost when it is negative;
- * 0 below TIMEKEEPER_SAME_MS. So each jump is told once. */
+/* What the wall clock has gained on the boot clock since the last call, or lost when it is
+ * negative; 0 below TIMEKEEPER_SAME_MS. So each jump is told once. */
 NODISCARD int64_t timekeeper_jump(struct timekeeper *t, const struct now *now);
 
 /* Ends a doubt when it may end: true once, at the moment it does. `synchronised` as the kernel

@@ -1,4 +1,5 @@
-"""The gateway on a disk that loses power, or says no (CRASH-02, CRASH-03, CRASH-04, CRASH-05, promises.md 4).
+"""The gateway on a disk that loses power, or says no (CRASH-02, CRASH-03, CRASH-04, CRASH-05;
+promises.md 4).
 
 Each trial starts from a copy of the same small queue on sekimori-faultfs (in memory), sends some
 mails while the disk goes wrong, kills the daemon, and starts it on what the disk holds. Then
