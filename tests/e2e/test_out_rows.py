@@ -302,7 +302,77 @@ class Delays(RowCase):
         self.assertFalse(set(self.gate.states(mail).values()) - {"retry", "due", "sending"})
 
 
+def utf8_only(gate):
+    """Skips where the gateway takes no SMTPUTF8 mail itself."""
+    with gate.client() as c:
+        if "SMTPUTF8" not in c.features:
+            raise unittest.SkipTest("the gateway does not offer SMTPUTF8")
+
+
+class Internationalized(RowCase):
+    """OUT-16, RFC 6531 and 6533."""
+    HEADER = "Subject: 件名\r\n\r\nx\r\n".encode()
+    ASCII = b"Subject: x\r\n\r\nx\r\n"
+    OFFERS = ("PIPELINING", "8BITMIME", "SMTPUTF8")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        utf8_only(cls.gate)
+        cls.home.features = cls.OFFERS
+
+    def test_where_it_is_offered(self):
+        sink = self.mx("intl.example", features=self.OFFERS)
+        mail = self.mail({"用户@intl.example": ""}, " SMTPUTF8", self.HEADER, "送信@int.example")
+        self.ends(mail, "delivered")
+        self.assertEqual(sink.commands("MAIL"),
+                         ["MAIL FROM:<送信@int.example> BODY=8BITMIME SMTPUTF8".encode()])
+        self.assertEqual(sink.got()[0].recipients, ["用户@intl.example"])
+
+    def test_OUT_16_a_utf8_header_where_it_is_not(self):
+        sink = self.mx("header.example")
+        self.ends(self.mail({"x@header.example": ""}, " SMTPUTF8", self.HEADER), "bounced")
+        self.assertEqual(sink.commands("MAIL"), [])
+        report, envelope = self.dsn_of("x@header.example")
+        self.assertIn(b"Status: 5.6.7", envelope.content)
+        _, status, header = report.get_payload()
+        self.assertEqual(status.get_content_type(), "message/global-delivery-status")
+        self.assertEqual(header.get_content_type(), "message/global-headers")
+        self.assertTrue(envelope.content.isascii(), "every hop takes it")
+        self.assertNotIn(b"SMTPUTF8", envelope.mail_line)
+
+    def test_OUT_16_only_the_recipient_with_such_an_address_bounces(self):
+        sink = self.mx("some.example")
+        self.ends(self.mail({"用户@some.example": "", "ascii@some.example": ""}, " SMTPUTF8",
+                            self.ASCII),
+                  {"用户@some.example": "bounced", "ascii@some.example": "delivered"})
+        self.assertEqual([m.recipients for m in sink.got()], [["ascii@some.example"]])
+
+    def test_OUT_16_asked_for_but_not_needed(self):
+        sink = self.mx("needless.example")
+        self.ends(self.mail({"x@needless.example": ""}, " SMTPUTF8", self.ASCII), "delivered")
+        self.assertEqual(sink.commands("MAIL"), [f"MAIL FROM:<{SENDER}>".encode()])
+
+    def test_a_report_to_a_utf8_sender(self):
+        self.mx("away.example", {"rcpt": b"550 5.1.1 none\r\n"}, features=self.OFFERS)
+        self.ends(self.mail({"用户@away.example": ""}, " SMTPUTF8", self.ASCII, "送信@int.example"),
+                  "bounced")
+        dsn = wait_until(lambda: self.home.got("送信@int.example"), 10, "a report")[0]
+        self.assertIn(b"SMTPUTF8", dsn.mail_line)
+        self.assertIn("Final-Recipient: utf-8; 用户@away.example\r\n".encode(), dsn.content)
+
+
 class Peers(unittest.TestCase):
+    def test_OUT_16_postfix_with_smtputf8(self):
+        with Postfix() as postfix, Gateway(route=postfix.address, policy=demo_policy("0s")) as gate:
+            utf8_only(gate)
+            with gate.client() as c:
+                reply = c.mail(SENDER, "用户@next.example", Internationalized.HEADER, " SMTPUTF8")
+                self.assertEqual(reply.code, 250)
+            mail = wait_until(postfix.mails, 15, "the mail")[0]
+            self.assertIn("Subject: 件名\n".encode(), mail)
+            self.assertIn(b"with UTF8SMTP", mail)
+
     def test_postfix_takes_over_dsn(self):
         with Postfix() as postfix, Gateway(route=postfix.address, policy=demo_policy("0s")) as gate:
             with gate.client() as c:
