@@ -298,6 +298,14 @@ void deposit_keep(struct deposit *d)
     d->kept = true;
 }
 
+size_t deposit_memory(const struct deposit *d)
+{
+    size_t bytes = d->start.room + d->spill.room;
+    for (size_t i = 0; i < countof(d->staging); i++)
+        bytes += d->staging[i].at ? LIMIT_STAGING_BYTES : 0;
+    return bytes;
+}
+
 struct str deposit_inline(const struct deposit *d)
 {
     return buffer_str(&d->start);

@@ -43,6 +43,9 @@ NODISCARD bool deposit_settle(struct deposit *d, struct message *m, char **body)
 /* The mail is committed: only what it does not use goes back when the deposit is dropped. */
 void deposit_keep(struct deposit *d);
 
+/* Its memory now. */
+size_t deposit_memory(const struct deposit *d);
+
 /* The first bytes, as far as they are in memory: all of an inline body. */
 struct str deposit_inline(const struct deposit *d);
 

@@ -83,9 +83,18 @@ static void send_out(struct intake *i, struct buffer *out)
     buffer_drop(out);
 }
 
+static void count_memory(struct intake *i)
+{
+    struct shard *s = i->shard;
+    size_t now = i->deposit ? deposit_memory(i->deposit) : 0;
+    s->mail_memory += now - i->memory;
+    i->memory = now;
+}
+
 static void end_mail(struct intake *i)
 {
     deposit_drop(&i->deposit);
+    count_memory(i);
     header_drop(&i->header);
     i->refusal = REPLIES;
 }
@@ -204,6 +213,12 @@ static enum reply may_begin(struct intake *i)
     i->began_ms = now_ms(i);
     if (reply != REPLY_250_SENDER)
         return reply;
+    shard_look(s);
+    if (overload_is(&s->overload, OVERLOAD_DISK) || overload_is(&s->overload, OVERLOAD_MEMORY) ||
+        overload_is(&s->overload, OVERLOAD_COMMIT)) {
+        count(smtpd_shed);
+        return overload_is(&s->overload, OVERLOAD_DISK) ? REPLY_452_STORAGE_FULL : REPLY_452_BUSY;
+    }
     if (!join_organisation(i, buffer_str(&i->organisation)))
         return REPLY_421_ORGANISATION;
     if (guard_message(&s->guard, &i->party, now_ms(i)))
@@ -257,6 +272,7 @@ static void refuse(struct intake *i, enum reply reply)
     if (i->refusal == REPLIES)
         i->refusal = reply;
     deposit_drop(&i->deposit);
+    count_memory(i);
 }
 
 static void scan_header(struct intake *i, struct str run)
@@ -279,16 +295,24 @@ static void scan_header(struct intake *i, struct str run)
 
 static void take_run(struct intake *i)
 {
+    const struct shard *s = i->shard;
     if (i->refusal != REPLIES)
         return;
     scan_header(i, i->session.run);
     if (i->refusal != REPLIES)
         return;
-    switch (deposit_put(i->deposit, i->session.run)) {
+    size_t before = i->memory;
+    enum deposit_status status = deposit_put(i->deposit, i->session.run);
+    count_memory(i);
+    switch (status) {
     case DEPOSIT_OK:
-        return;
     case DEPOSIT_WAIT:
-        i->wait = WAIT_DEPOSIT;
+        if (i->memory > before && s->mail_memory > s->snapshot->settings->mail_memory) {
+            count(smtpd_shed);
+            refuse(i, REPLY_452_MEMORY);
+        } else if (status == DEPOSIT_WAIT) {
+            i->wait = WAIT_DEPOSIT;
+        }
         return;
     case DEPOSIT_FULL:
         refuse(i, REPLY_452_STORAGE_FULL);
@@ -654,6 +678,25 @@ static void read_proxy(struct intake *i, struct str *in)
     }
 }
 
+/* Is there room for one more, the newest, whose descriptor is `fd`? The lowest free one is given
+ * out, so its number says how many there are at least. */
+static enum reply look_for_room(struct shard *s, int fd)
+{
+    uint64_t most = s->snapshot->settings->connections, used = s->intakes.used;
+    uint64_t spare = u64_max(s->descriptors / LIMIT_DESCRIPTOR_PART, LIMIT_DESCRIPTORS_SPARE);
+    if (s->stopping)
+        return REPLY_421_SHUTDOWN;
+    overload_look(&s->overload, OVERLOAD_CONNECTIONS, used, most + 1, most - most / 10 + 1);
+    bool is_short = (uint64_t)fd + spare >= s->descriptors;
+    if (is_short && !overload_is(&s->overload, OVERLOAD_DESCRIPTORS))
+        s->descriptors_short = (uint32_t)used;
+    bool is_near = used > s->descriptors_short - s->descriptors_short / 10;
+    overload_look(&s->overload, OVERLOAD_DESCRIPTORS, is_short ? 2 : is_near, 2, 1);
+    bool busy = overload_is(&s->overload, OVERLOAD_CONNECTIONS) ||
+                overload_is(&s->overload, OVERLOAD_DESCRIPTORS);
+    return busy ? REPLY_421_BUSY : REPLIES;
+}
+
 static void accepted(struct acceptor *a, int fd)
 {
     struct shard *s = a->owner;
@@ -671,7 +714,8 @@ static void accepted(struct acceptor *a, int fd)
     smtp_server_init(&i->session, &s->server_settings[i->service], i->service == SMTP_SUBMISSIONS);
     connection_accept(&i->connection, s->loop, &calls, fd, LIMIT_SEND_BYTES);
     learn_client(i);
-    if (!s->stopping && s->intakes.used <= s->snapshot->settings->connections) {
+    enum reply reply = look_for_room(s, fd);
+    if (reply == REPLIES) {
         i->proxied = is_in(i, s->proxies, s->proxy_count);
         if (i->proxied)
             watch_shortly(i);
@@ -683,7 +727,7 @@ static void accepted(struct acceptor *a, int fd)
     if (i->service == SMTP_SUBMISSIONS)
         finish(i);
     else
-        say_and_finish(i, s->stopping ? REPLY_421_SHUTDOWN : REPLY_421_BUSY);
+        say_and_finish(i, reply);
 }
 
 /* ---- life */
@@ -700,10 +744,14 @@ void intake_prepare(struct shard *s, const struct shard_listener *listeners, uin
 
 void intake_start(struct shard *s)
 {
-    for (uint32_t n = 0; n < s->acceptor_count; n++)
-        if (s->acceptors[n].tag != SMTP_SUBMISSIONS || s->tls_server)
-            acceptor_start(&s->acceptors[n], s->loop, s->acceptors[n].fd, accepted, s,
-                           s->acceptors[n].tag);
+    for (uint32_t n = 0; n < s->acceptor_count; n++) {
+        struct acceptor *a = &s->acceptors[n];
+        if (a->tag == SMTP_SUBMISSIONS && !s->tls_server)
+            continue;
+        acceptor_start(a, s->loop, a->fd, accepted, s, a->tag);
+        if (a->tag != SMTP_SUBMISSIONS)
+            a->no = STR("421 4.3.2 Too busy, try again later\r\n");
+    }
 }
 
 void intake_stop_all(struct shard *s)

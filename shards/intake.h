@@ -46,6 +46,7 @@ struct intake {
     struct header header;
     uint64_t id;
     uint64_t began_ms;          /* its MAIL */
+    size_t memory;              /* of its deposit, as the shard counts it */
     uint64_t rate_bytes;        /* content that had come when the rate was last looked at */
     enum reply refusal;         /* known before the end; REPLIES: none */
     struct buffer organisation; /* name; found at MAIL */

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 enum {
     LOOP_ENTRIES = 4096,
@@ -92,6 +93,9 @@ bool shard_ask(struct shard *s, struct ring *r, struct cell *question,
         return false;
     w->answered = answered;
     w->owner = owner;
+    w->asked_ms = loop_now_ms(s->loop);
+    if (question->kind == CELL_COMMIT)
+        list_append(&s->commits, &w->commit);
     question->request = slab_handle(&s->waiters, w);
     question->from = s->index;
     ring_put(r, question);
@@ -109,6 +113,7 @@ static void answer(struct shard *s, const struct cell *c)
 {
     struct waiter *slot = slab_get(&s->waiters, c->request);
     must(slot != NULL);
+    list_remove(&slot->commit);
     struct waiter w = *slot;
     slab_give(&s->waiters, slot);
     w.answered(&w, c);
@@ -275,16 +280,45 @@ static void speak(struct shard *s)
     count_by(ring_kept, kept);
 }
 
+void shard_look(struct shard *s)
+{
+    const struct settings *set = s->snapshot->settings;
+    uint64_t memory = set->mail_memory, slow = set->commit_slow, age = 0;
+    if (!list_empty(&s->commits))
+        age = loop_now_ms(s->loop) - owner_of(s->commits.next, struct waiter, commit)->asked_ms;
+    overload_look(&s->overload, OVERLOAD_MEMORY, s->mail_memory, memory / 4 * 3, memory / 2);
+    overload_look(&s->overload, OVERLOAD_COMMIT, age, slow, slow / 2);
+}
+
+/* What changes slowly. */
+static void look_around(struct shard *s)
+{
+    struct partition_usage u = {0};
+    struct rlimit files;
+    uint64_t reserve = s->snapshot->settings->disk_reserve;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        s->descriptors = files.rlim_cur;
+    if (s->partition_count)
+        partition_usage(s->partitions[0].partition, &u);
+    /* the keeper begins to refuse at the reserve; we begin again a little above it */
+    uint64_t above = u.full ? 2 : u.free_bytes < reserve + reserve / 16;
+    overload_look(&s->overload, OVERLOAD_DISK, above, 2, 1);
+    shard_look(s);
+}
+
 static void tick(struct shard *s)
 {
     uint64_t now = loop_now_ms(s->loop);
     if (now - s->pulse_ms < PULSE_MS)
         return;
     s->pulse_ms = now;
-    struct cell pulse = {.kind = CELL_PULSE, .from = s->index, .a = now};
+    look_around(s);
+    struct cell pulse = {.kind = CELL_PULSE,
+                         .from = s->index,
+                         .a = now,
+                         .b = s->intakes.used,
+                         .c = s->overload.causes};
     ring_put(s->to_coordinator, &pulse);
-    for (uint32_t i = 0; i < s->acceptor_count; i++)
-        acceptor_tick(&s->acceptors[i], now);
     ticket_keys_advance(&s->tickets, now);
     route_tick(s);
 }
@@ -337,6 +371,7 @@ static void *run(void *shard)
         log_warning("not_pinned", log_u64("worker", s->index), log_u64("core", s->core));
     counter_thread_start();
     loop_watch_port(s->loop, &s->port, is_idle, s);
+    look_around(s);
     intake_start(s);
     while (!s->stopped)
         turn(s);
@@ -381,6 +416,7 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     s->to_coordinator = given->to_coordinator;
     ticket_keys_init(&s->tickets, given->secrets->tickets, given->secrets->made_ms);
     port_init(&s->port);
+    list_init(&s->commits);
     list_init(&s->pumping);
     list_init(&s->unparking);
     map_init(&s->mails, random_u64());

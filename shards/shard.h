@@ -12,6 +12,7 @@
 #include "core/base/lapse.h"
 #include "core/base/map.h"
 #include "core/base/network.h"
+#include "core/base/overload.h"
 #include "core/io/acceptor.h"
 #include "core/io/resolver.h"
 #include "core/policy/snapshot.h"
@@ -29,6 +30,8 @@ struct destination;
 struct waiter {
     void (*answered)(struct waiter *w, const struct cell *answer);
     void *owner;
+    struct list commit; /* linked in the shard's `commits` while a COMMIT is not answered */
+    uint64_t asked_ms;
 };
 
 /* A partition that this shard serves; the first is where its new mails go. */
@@ -106,6 +109,7 @@ struct shard {
     struct ring *to_coordinator, *from_coordinator;
     struct ring *to_labourer, *from_labourer;
     struct slab waiters;
+    struct list commits; /* oldest first */
 
     /* inbound */
     struct acceptor acceptors[LIMIT_LISTENERS];
@@ -113,6 +117,10 @@ struct shard {
     struct smtp_server_settings server_settings[3]; /* by enum smtp_service */
     struct slab intakes;
     struct guard guard;
+    struct overload overload;
+    uint64_t mail_memory;       /* of mails that are being received */
+    uint64_t descriptors;       /* that we may have */
+    uint32_t descriptors_short; /* connections when there were too few */
     struct network exempt[LIMIT_NETWORKS], proxies[LIMIT_NETWORKS]; /* of the settings */
     size_t exempt_count, proxy_count;
 
@@ -148,6 +156,9 @@ void shard_join(struct shard **s);
 uint64_t shard_adopted_ms(const struct shard *s);
 uint64_t shard_new_id(const struct shard *s, struct shard_partition *p);
 struct shard_partition *shard_partition_of(struct shard *s, uint64_t id); /* NULL: not ours */
+
+/* Looks at what MAIL depends on: memory, disk. */
+void shard_look(struct shard *s);
 
 /* Ask and be called back, always: the owner must outlive the answer. False: too much is asked
  * already (answer 4xx, or try later). */

@@ -12,6 +12,11 @@ enum {
     LIMIT_LISTENERS = 16,
     LIMIT_NETWORKS = 64, /* entries of a setting that is a list of networks */
 
+    /* Of the descriptors that we may have, inbound connections leave this part, and at least so
+     * many, to the journal, the index and deliveries. */
+    LIMIT_DESCRIPTOR_PART = 8,
+    LIMIT_DESCRIPTORS_SPARE = 64,
+
     /* SMTP, RFC 5321 4.5.3.1 asks for at least 512; AUTH (RFC 4954) for 12288. */
     LIMIT_COMMAND_BYTES = 4096,
     LIMIT_AUTH_BYTES = 12288,

@@ -1,6 +1,7 @@
 /* control_status.c -- verbs about the server itself: status, config, clock. */
 #include "core/base/counter.h"
 #include "core/base/log.h"
+#include "core/base/overload.h"
 #include "core/coordinator/control.h"
 #include "core/coordinator/state.h"
 #include "core/policy/directory.h"
@@ -49,6 +50,12 @@ static void put_workers(const struct coordinator *c, struct js_writer *w)
         js_u64(w, "worker", i);
         js_u64(w, "silent_ms",
                pulse_ms && c->now.monotonic_ms > pulse_ms ? c->now.monotonic_ms - pulse_ms : 0);
+        js_u64(w, "connections", c->workers[i].connections);
+        js_begin(w, "overload", '[');
+        for (unsigned n = 0; n < OVERLOAD_CAUSES; n++)
+            if (c->workers[i].overload >> n & 1)
+                js_text(w, NULL, overload_name((enum overload_cause)n));
+        js_end(w, ']');
         js_u64(w, "ring_kept", ring_kept(c->set.workers[i].to));
         js_end(w, '}');
     }

@@ -258,6 +258,8 @@ static void hear_worker(struct coordinator *c, uint32_t worker, const struct cel
     switch ((enum cell_kind)cell->kind) {
     case CELL_PULSE:
         c->workers[worker].pulse_ms = cell->a;
+        c->workers[worker].connections = cell->b;
+        c->workers[worker].overload = cell->c;
         return;
     case CELL_ADOPTED:
         publish_adopted(c, worker, cell->object);

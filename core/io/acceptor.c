@@ -4,13 +4,16 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum {
     BACKLOG = 4096,
     PAUSE_MS = 100,
+    TURNED_AWAY_MAX = 64, /* in a pause */
 };
 
 bool acceptor_parse(struct str text, struct sockaddr_storage *out, socklen_t *len)
@@ -78,9 +81,44 @@ int acceptor_listen(const struct sockaddr *address, socklen_t len, uint16_t *out
 
 static void leave(struct acceptor *a)
 {
+    loop_timer_stop(a->loop, &a->pause);
     if (a->fd >= 0)
         loop_close_fd(a->loop, a->fd);
-    a->fd = -1;
+    if (a->spare >= 0)
+        (void)close(a->spare);
+    a->fd = a->spare = -1;
+}
+
+static void take_spare(struct acceptor *a)
+{
+    a->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Nobody waits in vain who can be told: no call here blocks, since the poll says that one is there
+ * and nobody else accepts on this socket. */
+static void turn_away(struct acceptor *a)
+{
+    struct pollfd ready = {.fd = a->fd, .events = POLLIN};
+    if (a->spare < 0)
+        return;
+    (void)close(a->spare);
+    a->spare = -1;
+    for (int n = 0; n < TURNED_AWAY_MAX && poll(&ready, 1, 0) == 1; n++) {
+        int fd = accept4(a->fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
+            break;
+        (void)send(fd, a->no.at, a->no.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)close(fd);
+        a->turned_away++;
+    }
+    take_spare(a);
+}
+
+static void go_on(struct timer *t)
+{
+    struct acceptor *a = t->owner;
+    if (!a->stopped)
+        loop_accept(a->loop, &a->op, a->fd);
 }
 
 static void on_accept(struct op *op)
@@ -101,8 +139,9 @@ static void on_accept(struct op *op)
     } else {
         /* no descriptor or memory; the connections wait in the backlog, and anything else that
          * comes back at once must not become a busy loop either */
-        a->retry = true;
-        a->retry_ms = loop_now_ms(a->loop) + PAUSE_MS;
+        if (op->result == -EMFILE || op->result == -ENFILE)
+            turn_away(a);
+        loop_timer_start(a->loop, &a->pause, PAUSE_MS);
         a->pauses++;
     }
 }
@@ -117,16 +156,11 @@ void acceptor_start(struct acceptor *a, struct loop *l, int listen_fd,
         .accepted = accepted,
         .owner = owner,
         .tag = tag,
+        .no = STR(""),
+        .pause = {.due = go_on, .owner = a},
     };
+    take_spare(a);
     loop_accept(l, &a->op, listen_fd);
-}
-
-void acceptor_tick(struct acceptor *a, uint64_t now_ms)
-{
-    if (!a->retry || a->stopped || now_ms < a->retry_ms)
-        return;
-    a->retry = false;
-    loop_accept(a->loop, &a->op, a->fd);
 }
 
 void acceptor_stop(struct acceptor *a)

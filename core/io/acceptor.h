@@ -1,7 +1,9 @@
 /* acceptor.h -- one listening socket of one worker (SO_REUSEPORT), accepting by multishot.
  *
  * Thread   acceptor_listen(): the thread that builds the program; the rest: the loop's.
- * Errors   EMFILE, ENFILE and ENOMEM pause accepting for 100 ms and count; they never end it.
+ * Errors   EMFILE, ENFILE and ENOMEM pause accepting for 100 ms and count; they never end it. A
+ *          descriptor is kept spare for that case: it is lent to a few of those who wait, one after
+ *          another, to say no to them.
  */
 #ifndef CORE_IO_ACCEPTOR_H
 #define CORE_IO_ACCEPTOR_H
@@ -21,14 +23,16 @@ struct acceptor {
     int fd;
     void (*accepted)(struct acceptor *a, int fd);
     void *owner;
-    uint32_t tag; /* the owner's: which listener */
-    bool stopped, retry;
-    uint64_t retry_ms, pauses;
+    uint32_t tag;  /* the owner's: which listener */
+    struct str no; /* what is said to those whom there is no descriptor for; empty: nothing */
+    int spare;
+    bool stopped;
+    struct timer pause;
+    uint64_t pauses, turned_away;
 };
 
 void acceptor_start(struct acceptor *a, struct loop *l, int listen_fd,
                     void (*accepted)(struct acceptor *a, int fd), void *owner, uint32_t tag);
-void acceptor_tick(struct acceptor *a, uint64_t now_ms); /* start again after a pause */
 
 /* Close the socket. It is done, and the acceptor may be freed, when acceptor_stopped(). */
 void acceptor_stop(struct acceptor *a);

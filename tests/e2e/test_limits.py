@@ -1,5 +1,7 @@
 """What one client, one user, one organisation may do, and how slowly (attacks.md 14). Limits count
 at each worker by itself, so these gateways have one."""
+import os
+import resource
 import socket
 import ssl
 import struct
@@ -361,6 +363,91 @@ class Unproxied(Case):
             return [c.reply(), c.reply()]
         except Closed:
             return []
+
+
+class Overload(Case):
+    settings = {"connections": "10", "mail_memory": "1MiB"}
+
+    def overload(self):
+        return self.gate.ctl("status")[0][0]["workers"][0]["overload"]
+
+    def test_connections_with_hysteresis(self):
+        held = [self.greeting() for _ in range(11)]
+        self.assertEqual([code for code, _ in held], [220] * 10 + [421])
+        wait_until(lambda: self.overload() == ["connections"], 5, "the status says so")
+        held.pop()[1].close()
+        held.pop()[1].close()
+        self.assertEqual(self.greeting()[0], 421, "one place is free, and it waits for more")
+        held.pop()[1].close()
+        wait_until(lambda: self.greeting()[0] == 220, 5, "places again")
+        for _, c in held:
+            c.close()
+        wait_until(lambda: self.overload() == [], 5, "the status")
+
+    def test_memory_of_mails(self):
+        held, codes = [], []
+        for _ in range(8):
+            c = self.gate.client()
+            codes.append(c.command(f"MAIL FROM:<{SENDER}>").code)
+            held.append(c)
+            if codes[-1] == 250:
+                c.expect(f"RCPT TO:<{RECIPIENT}>", 250)
+                c.expect("DATA", 354)
+                c.send(b"Subject: never\r\n\r\n" + (b"x" * 98 + b"\r\n") * 2400)
+                c.silent(0.1)
+        self.assertEqual(codes[0], 250)
+        self.assertEqual(codes[-1], 452, codes)
+        for c in held:
+            c.close()
+
+        def again():
+            with self.gate.client() as c:
+                return c.mail(SENDER, RECIPIENT, simple_mail(SENDER, RECIPIENT, "after")).code
+        wait_until(lambda: self.overload() == [], 5, "memory again")
+        self.assertEqual(again(), 250)
+
+    def test_memory_that_was_promised_at_once(self):
+        """All began while there was some: what is too much is refused at its end."""
+        held = [self.gate.client() for _ in range(8)]
+        for c in held:
+            c.envelope(SENDER, RECIPIENT)
+            c.expect("DATA", 354)
+        for c in held:
+            c.send(b"Subject: many\r\n\r\n" + (b"x" * 98 + b"\r\n") * 2400)
+        time.sleep(0.3)
+        for c in held:
+            c.send(b".\r\n")
+        codes = sorted(c.reply().code for c in held)
+        self.assertEqual(codes[0], 250)
+        self.assertEqual(codes[-1], 452)
+        for c in held:
+            c.close()
+
+    def test_DOS_10_descriptors(self):
+        """Before none is left: 421, so that storage has some. When none is left: 421 too."""
+        used = len(os.listdir(f"/proc/{self.gate.pid}/fd"))
+        before = resource.prlimit(self.gate.pid, resource.RLIMIT_NOFILE)
+        for limit, taken in ((used + 64 + 5, 5), (used, 0)):
+            with self.subTest(limit=limit):
+                resource.prlimit(self.gate.pid, resource.RLIMIT_NOFILE, (limit, before[1]))
+                time.sleep(1.2)  # a worker looks each second
+                cpu = self.cpu()
+                held = [self.greeting() for _ in range(9)]
+                codes = [code for code, _ in held]
+                self.assertEqual(set(codes[-3:]), {421}, codes)
+                self.assertLessEqual(codes.count(220), taken + 1)
+                time.sleep(0.5)
+                self.assertLess(self.cpu() - cpu, 0.4, "a busy loop")
+                resource.prlimit(self.gate.pid, resource.RLIMIT_NOFILE, before)
+                for _, c in held:
+                    c.close()
+                wait_until(lambda: self.greeting()[0] == 220, 5, "recovery")
+        self.assertEqual(self.gate.send(RECIPIENT, "recovered").code, 250)
+
+    def cpu(self):
+        with open(f"/proc/{self.gate.pid}/stat", encoding="ascii") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -130,35 +130,44 @@ static void test_accept(void)
         (void)close(dialled[i]);
 }
 
+/* DOS-10: one who waits hears no; then a pause, not a busy loop; then it goes on. */
 static void test_no_descriptors(void)
 {
     uint16_t port;
     struct acceptor a;
+    char text[64];
     int fd = listen_on("127.0.0.1:0", &port);
-    int client = dial(port);
+    loop_turn(loop, 0); /* what others closed is closed now */
+    int client = dial(port), other = dial(port);
     int lowest = fcntl(client, F_DUPFD_CLOEXEC, 0);
     (void)close(lowest);
     struct rlimit before, none;
     must(getrlimit(RLIMIT_NOFILE, &before) == 0);
     none = before;
-    none.rlim_cur = (rlim_t)lowest;
+    none.rlim_cur = (rlim_t)lowest + 1; /* the spare one */
     must(setrlimit(RLIMIT_NOFILE, &none) == 0);
     acceptor_start(&a, loop, fd, on_accepted, NULL, 7); /* the kernel notes the limit here */
-    for (int turn = 0; turn < 10; turn++) {
-        loop_turn(loop, 10);
-        acceptor_tick(&a, loop_now_ms(loop));
-    }
-    expect(accepted_count == 0 && a.pauses >= 1, "paused: %u", (unsigned)a.pauses);
-    expect(a.pauses <= 3, "not a busy loop: %u", (unsigned)a.pauses);
-    must(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    a.no = STR("421 no\r\n");
+    expect(a.spare == lowest, "%d is spare", a.spare);
     uint64_t start = clock_monotonic_ms();
-    while (accepted_count == 0 && clock_monotonic_ms() - start < 2000) {
+    for (int turn = 0; turn < 1000 && clock_monotonic_ms() - start < 350; turn++)
         loop_turn(loop, 10);
-        acceptor_tick(&a, loop_now_ms(loop));
-    }
+    expect(accepted_count == 0 && a.pauses >= 1, "paused: %u", (unsigned)a.pauses);
+    expect(a.pauses <= 4, "not a busy loop: %u", (unsigned)a.pauses);
+    expect(a.turned_away == 2 && a.spare == lowest, "%u heard no", (unsigned)a.turned_away);
+    expect(recv(client, text, sizeof text, MSG_DONTWAIT) == 8 && memcmp(text, "421 no\r\n", 8) == 0,
+           "told");
+    expect(recv(client, text, sizeof text, MSG_DONTWAIT) == 0, "closed");
+    must(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    int late = dial(port);
+    start = clock_monotonic_ms();
+    while (accepted_count == 0 && clock_monotonic_ms() - start < 2000)
+        loop_turn(loop, 10);
     expect(accepted_count == 1, "accepted when descriptors are back");
     stop(&a);
     (void)close(client);
+    (void)close(other);
+    (void)close(late);
 }
 
 static void test_stop_paused(void)
@@ -166,7 +175,7 @@ static void test_stop_paused(void)
     struct acceptor a;
     acceptor_start(&a, loop, listen_on("127.0.0.1:0", NULL), on_accepted, NULL, 7);
     stop(&a);
-    acceptor_tick(&a, UINT64_MAX);
+    loop_turn(loop, 0);
     expect(acceptor_stopped(&a), "stays stopped");
 }
 
