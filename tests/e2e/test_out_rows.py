@@ -1,5 +1,7 @@
 """The client against hops that do anything: rows OUT-08 to OUT-12 and OUT-16 to OUT-19 of the list
 of attacks, and what senders are told by RFC 3461, 3464 and 6531."""
+import email
+import email.policy
 import time
 import unittest
 
@@ -36,9 +38,15 @@ class RowCase(Case):
 
     def fields(self, recipient):
         """The fields for the whole and for the recipient, of the DSN about it."""
-        report, _ = self.dsn_of(recipient)
-        whole, *each = list(report.iter_parts())[1].get_payload()
-        return whole, [e for e in each if recipient in e["Final-Recipient"]][0]
+        def find():
+            for m in self.dsns_about(recipient):
+                report = email.message_from_bytes(m.content, policy=email.policy.default)
+                whole, *each = list(report.iter_parts())[1].get_payload()
+                for one in each:
+                    if recipient in one["Final-Recipient"]:
+                        return whole, one
+            return None
+        return wait_until(find, 10, f"a DSN about {recipient}")
 
 
 class Rows(RowCase):
