@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Many clients at one gateway: what the others notice of them, and what memory they cost.
+
+    tests/e2e/crowd.py --build build                        the long form: a minute or two
+    tests/e2e/crowd.py --build build idle                   one part: idle, slow or commands
+    tests/e2e/crowd.py --idle 100 --active 10 --slow 50 --commands 1000 --mails 100
+
+idle      so many idle connections, and so many that send mails at the same time
+slow      a normal client before, while and after so many connections send one byte a second in DATA
+commands  so many commands of each kind on one connection
+
+One line of JSON a part. Files are limited: ulimit -n must be twice the connections.
+"""
+import argparse
+import json
+import os
+import re
+import resource
+import socket
+import sys
+import threading
+import time
+
+from harness import Client, Closed, Gateway, Sink, endpoint, load
+
+MAIL = b"MAIL FROM:<alice@int.example>\r\n"
+RCPT = b"RCPT TO:<bob@int.example>\r\n"
+# name: lines that come again and again; each has one reply
+KINDS = {
+    "NOOP": b"NOOP\r\n", "RSET": b"RSET\r\n", "EHLO": b"EHLO x.example\r\n", "MAIL": MAIL,
+    "RCPT": RCPT, "RCPT bad": b"RCPT TO:<bob@int.example> X=Y\r\n", "VRFY": b"VRFY x\r\n",
+    "unknown": b"NONSENSE\r\n", "BDAT 0": b"BDAT 0\r\n",
+}
+LAST = ("EHLO", "VRFY")  # nothing may stand behind these before their reply
+
+
+def memory(pid):
+    """Resident now, in bytes."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1]) * 1024
+
+
+class Crowd:
+    """Connections that were greeted; nobody reads what else is said to them."""
+
+    def __init__(self, address, count, first=b""):
+        self.sockets = []
+        for at in range(0, count, 500):
+            batch = [socket.create_connection(endpoint(address), 20)
+                     for _ in range(min(500, count - at))]
+            for s in batch:
+                s.settimeout(20)
+                if not s.recv(512).startswith(b"220 "):
+                    raise AssertionError(f"refused after {len(self.sockets)}")
+            for s in batch if first else []:
+                s.sendall(first)
+            self.sockets += batch
+
+    def each(self, data):
+        """How many could still be written to."""
+        written = 0
+        for s in self.sockets:
+            try:
+                s.send(data)
+                written += 1
+            except OSError:
+                pass
+        return written
+
+    def answered(self, data, want):
+        """How many answer `data` with a reply that begins with `want`."""
+        self.each(data)
+        good = 0
+        for s in self.sockets:
+            try:
+                good += s.recv(512).startswith(want)
+            except OSError:
+                pass
+        return good
+
+    def close(self):
+        for s in self.sockets:
+            s.close()
+
+
+def send_mails(gate, connections, mails):
+    return load("--to", gate.relay, "--connections", connections, "--messages", mails,
+                "--size", "4k", "--from", "alice@int.example", "--rcpt", "u%d@int.example")
+
+
+def idle(a):
+    with Sink() as sink, Gateway(route=sink.address, build=a.build, shards=2) as gate:
+        before = memory(gate.pid)
+        crowd = Crowd(gate.relay, a.idle, b"EHLO idle.example\r\n")
+        for s in crowd.sockets:
+            s.recv(4096)
+        each = (memory(gate.pid) - before) / max(1, a.idle)
+        ran = send_mails(gate, a.active, a.mails)
+        there = crowd.answered(b"NOOP\r\n", b"250 ")
+        crowd.close()
+        return {"idle": a.idle, "idle_answering_after": there, "active": a.active,
+                "bytes_each_idle": round(each), "mails": ran["messages"], "unsent": ran["unsent"],
+                "mails_per_second": round(ran["messages"] / ran["seconds"]),
+                "p99_us": ran["latency_us"]["transaction"]["p99"]}
+
+
+def slow(a):
+    settings = {"data_grace": "1h"}  # else they are ended before we are through
+    with Sink() as sink, Gateway(route=sink.address, build=a.build, settings=settings) as gate:
+        run = lambda: send_mails(gate, 1, a.mails)["latency_us"]["transaction"]["p99"]
+        run()
+        p99 = {"before": run()}
+        before = memory(gate.pid)
+        crowd = Crowd(gate.relay, a.slow, b"EHLO slow.example\r\n")
+        for line in (MAIL + RCPT + b"DATA\r\n", b""):
+            for s in crowd.sockets:
+                s.recv(4096)
+            crowd.each(line) if line else None
+        ending, rounds = threading.Event(), []
+
+        def trickle():
+            while not ending.is_set():
+                start = time.monotonic()
+                rounds.append(crowd.each(b"x"))
+                ending.wait(max(0, 1 - (time.monotonic() - start)))
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        time.sleep(1.5)
+        p99["while"] = run()
+        each = (memory(gate.pid) - before) / max(1, a.slow)
+        ending.set()
+        thread.join()
+        written = crowd.each(b"y")
+        crowd.close()
+        time.sleep(0.5)
+        p99["after"] = run()
+        return {"slow": a.slow, "still_connected": written, "rounds": len(rounds),
+                "bytes_each": round(each), "p99_us": p99,
+                "ratio": round(p99["while"] / max(1, (p99["before"] + p99["after"]) / 2), 2)}
+
+
+def repeat(c, name, count):
+    """How many replies came."""
+    line, batch, got = KINDS[name], 1 if name in LAST else 200, 0
+    try:
+        while got < count:
+            n = min(batch, count - got)
+            c.send(line * n)
+            for _ in range(n):
+                c.reply()
+                got += 1
+    except Closed:
+        pass
+    return got
+
+
+def commands(a):
+    settings = {"errors": "1000000", "errors_per_relay_minute": "1000000000"}
+    with Gateway(route="127.0.0.1:1", build=a.build, settings=settings, shards=1) as gate:
+        result = {}
+        for name in KINDS:
+            with Client(gate.relay, ehlo="src.example", timeout=60) as c:
+                if name.startswith("RCPT") or name.startswith("BDAT"):
+                    c.send(MAIL)
+                    c.reply()
+                if name.startswith("BDAT"):
+                    c.send(RCPT)
+                    c.reply()
+                repeat(c, name, min(2000, a.commands // 10))
+                before = memory(gate.pid)
+                start = time.monotonic()
+                got = repeat(c, name, a.commands)
+                result[name] = {"replies": got, "seconds": round(time.monotonic() - start, 1),
+                                "growth_KiB": (memory(gate.pid) - before) // 1024}
+        return {"commands": a.commands, **result}
+
+
+PARTS = {"idle": idle, "slow": slow, "commands": commands}
+
+
+def arguments(words=None):
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("parts", nargs="*", choices=[[], *PARTS])
+    p.add_argument("--build", default=os.environ.get("SEKIMORI_BUILD", "build"))
+    p.add_argument("--idle", type=int, default=10000)
+    p.add_argument("--active", type=int, default=1000)
+    p.add_argument("--slow", type=int, default=5000)
+    p.add_argument("--commands", type=int, default=1000000)
+    p.add_argument("--mails", type=int, default=20000)
+    a = p.parse_args(words)
+    a.build = os.path.abspath(a.build)
+    return a
+
+
+def main():
+    a = arguments()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for name in a.parts or PARTS:
+        print(json.dumps({name: PARTS[name](a)}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
