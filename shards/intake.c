@@ -10,7 +10,8 @@
 #include <netinet/in.h>
 
 enum {
-    REPLY_BYTES_MAX = 256 << 10,
+    PIECE_BYTES = 8 << 10,
+    REPLY_BYTES_MAX = 256 << 10, /* LIMIT_SEND_BYTES and the longest replies to a piece */
     INTAKES_MAX = 1 << 20
 };
 
@@ -22,6 +23,8 @@ static void on_data(struct connection *c, struct str *in);
 static void on_secured(struct connection *c, bool ok);
 static void on_lost(struct connection *c, int error);
 static void on_gone(struct connection *c);
+static void on_drained(struct connection *c);
+static void go_on(struct intake *i);
 static void read_proxy(struct intake *i, struct str *in);
 
 static const struct connection_calls calls = {
@@ -29,6 +32,7 @@ static const struct connection_calls calls = {
     .secured = on_secured,
     .lost = on_lost,
     .gone = on_gone,
+    .drained = on_drained,
 };
 
 static struct intake *of(struct connection *c)
@@ -414,6 +418,19 @@ static void act(struct intake *i, enum smtp_server_event event, struct buffer *o
     }
 }
 
+/* Commands are fed in pieces, so that their replies can be bounded: a client that pipelines much is
+ * read again when it has read (RFC 2920). A piece with a line's end at its end would hide that more
+ * stands behind that line. */
+static struct str next_piece(const struct intake *i, struct str in)
+{
+    size_t len = size_min(in.len, PIECE_BYTES);
+    if (i->session.in_data)
+        return in;
+    while (len > 0 && len < in.len && in.at[len - 1] == '\n')
+        len++;
+    return str_head(in, len);
+}
+
 static void on_data(struct connection *c, struct str *in)
 {
     struct intake *i = of(c);
@@ -425,13 +442,17 @@ static void on_data(struct connection *c, struct str *in)
     struct buffer out;
     bool progress = false;
     buffer_init(&out, REPLY_BYTES_MAX);
-    while (event != SMTP_SERVER_MORE && i->wait == WAIT_NOTHING && !i->closing) {
-        event = smtp_server_feed(&i->session, in, &out);
+    while ((event != SMTP_SERVER_MORE || in->len) && i->wait == WAIT_NOTHING && !i->closing) {
+        struct str piece = next_piece(i, *in), rest = piece;
+        event = smtp_server_feed(&i->session, &rest, &out);
+        *in = str_skip(*in, piece.len - rest.len);
         if (event == SMTP_SERVER_AUTH || event == SMTP_SERVER_MESSAGE)
             send_out(i, &out); /* their answer may come at once, and must come after these */
         act(i, event, &out);
         if (event == SMTP_SERVER_CLOSE || event == SMTP_SERVER_STARTTLS)
             break;
+        if (in->len && i->wait == WAIT_NOTHING && out.len + connection_unsent(c) > LIMIT_SEND_BYTES)
+            i->wait = WAIT_DRAIN;
     }
     progress = out.len > 0; /* each command has a reply */
     tell_errors(i);
@@ -445,10 +466,19 @@ static void on_data(struct connection *c, struct str *in)
         finish(i);
     } else if (i->wait != WAIT_NOTHING) {
         lapse_stop(&i->deadline.entry);
+        if (i->wait == WAIT_DRAIN)
+            watch(i);
         connection_pause(c);
     } else {
         watch_on(i, progress);
     }
+}
+
+static void on_drained(struct connection *c)
+{
+    struct intake *i = of(c);
+    if (i->wait == WAIT_DRAIN && !i->closing)
+        go_on(i);
 }
 
 /* After an answer that came later. */
@@ -712,7 +742,7 @@ static void accepted(struct acceptor *a, int fd)
     i->refusal = REPLIES;
     buffer_init(&i->organisation, 256);
     smtp_server_init(&i->session, &s->server_settings[i->service], i->service == SMTP_SUBMISSIONS);
-    connection_accept(&i->connection, s->loop, &calls, fd, LIMIT_SEND_BYTES);
+    connection_accept(&i->connection, s->loop, &calls, fd, REPLY_BYTES_MAX);
     learn_client(i);
     enum reply reply = look_for_room(s, fd);
     if (reply == REPLIES) {

@@ -16,6 +16,7 @@
 
 enum intake_wait { /* why nothing is fed to the session */
     WAIT_NOTHING,
+    WAIT_DRAIN, /* it has not read our replies */
     WAIT_LOGIN,
     WAIT_DEPOSIT, /* the disk is slower than the client */
     WAIT_FINISH,  /* the last block */

@@ -49,7 +49,7 @@ enum {
     LIMIT_DUE_PER_TURN = 256, /* so that a release storm cannot stall accepting */
     LIMIT_RECEIVE_BUFFERS = 512,
     LIMIT_RECEIVE_BUFFER_BYTES = 16 << 10,
-    LIMIT_SEND_BYTES = 64 << 10, /* replies waiting for a peer that does not read; more: closed */
+    LIMIT_SEND_BYTES = 64 << 10, /* replies waiting for a peer; more: it is read when it reads */
 
     /* DNS */
     LIMIT_EXCHANGERS = 64, /* MX records looked at for one domain */

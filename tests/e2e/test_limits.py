@@ -109,6 +109,39 @@ class Errors(Case):
             self.assertEqual(gate.ctl("status")[0][0]["counters"]["smtpd_early"] >= caught, True)
 
 
+class Pipelined(Case):
+    settings = {"recipients": "10000"}
+
+    def test_more_replies_than_we_keep(self):
+        """RFC 2920: what is pipelined is answered in order, however much it is."""
+        lines = b"".join(b"RCPT TO:<user%05d@int.example>\r\n" % n for n in range(10000))
+        with self.gate.client() as c:
+            c.expect(f"MAIL FROM:<{SENDER}>", 250)
+            sender = threading.Thread(target=c.send, args=(lines + b"DATA\r\n",))
+            sender.start()
+            time.sleep(0.5)
+            self.assertEqual({c.reply().code for _ in range(10000)}, {250})
+            self.assertEqual(c.reply().code, 354)
+            sender.join()
+            c.send(b"Subject: all\r\n\r\n.\r\n")
+            self.assertEqual(c.reply().code, 250)
+
+    def test_DOS_02_one_that_never_reads(self):
+        with Gateway(route="127.0.0.1:1", shards=1, settings={
+                "errors": "1000000", "errors_per_relay_minute": "1000000000",
+                "command_timeout": "2s", "handshake_timeout": "1s"}) as gate:
+            with gate.client() as c:
+                c.socket.settimeout(8)
+                start = time.monotonic()
+                with self.assertRaises((Closed, OSError)):
+                    for _ in range(1000):
+                        c.socket.sendall(b"nonsense\r\n" * 10000)
+                self.assertLess(time.monotonic() - start, 7)
+            with gate.client() as c:
+                c.expect("NOOP", 250)
+            self.assertLess(gate.memory_peak(), 400 << 20)
+
+
 class Rates(Case):
     settings = {"messages_per_user_minute": "5", "recipients_per_user_minute": "30",
                 "connections_per_user": "3"}
