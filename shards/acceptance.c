@@ -130,6 +130,8 @@ static uint32_t flags_of(const struct intake *i, const struct header_facts *fact
         flags |= MESSAGE_SUBMITTED;
     if (session->secure)
         flags |= MESSAGE_TLS;
+    if (session->asked.smtputf8)
+        flags |= MESSAGE_SMTPUTF8;
     if (session->asked.return_full)
         flags |= MESSAGE_RETURN_FULL;
     if (session->asked.return_headers)
@@ -189,6 +191,7 @@ static bool decide_all(const struct intake *i, struct message *m, struct judgeme
 {
     const struct snapshot *now = i->shard->snapshot;
     const struct organisation *o = directory_find(now->directory, m->organisation);
+    const struct parameter_mail *asked = &i->session.asked;
     struct judge_facts f = {
         .organisation = o,
         .user = o && m->user.len ? organisation_user(o, m->user) : NULL,
@@ -196,6 +199,8 @@ static bool decide_all(const struct intake *i, struct message *m, struct judgeme
         .client_bytes = i->client_bytes,
         .now_ms = m->accepted_ms,
         .hold_standard_ms = now->settings->hold,
+        .not_before_ms = asked->hold_for_s ? m->accepted_ms + asked->hold_for_s * 1000
+                                           : asked->hold_until_ms,
     };
     if (!o || (m->user.len && !f.user))
         return false;

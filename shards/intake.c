@@ -442,6 +442,7 @@ static void on_data(struct connection *c, struct str *in)
     struct buffer out;
     bool progress = false;
     buffer_init(&out, REPLY_BYTES_MAX);
+    i->session.now_ms = shard_adopted_ms(i->shard);
     while ((event != SMTP_SERVER_MORE || in->len) && i->wait == WAIT_NOTHING && !i->closing) {
         struct str piece = next_piece(i, *in), rest = piece;
         event = smtp_server_feed(&i->session, &rest, &out);

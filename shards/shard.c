@@ -174,6 +174,7 @@ static void use_settings(struct shard *s)
             .message_bytes_max = n->settings->message_size,
             .recipients_max = (uint32_t)n->settings->recipients,
             .errors_max = (uint32_t)n->settings->errors,
+            .future_max_s = n->settings->future_release / 1000,
             .service = (enum smtp_service)i,
             .tls_offered = s->tls_server != NULL,
         };

@@ -230,6 +230,10 @@ struct str smtp_server_protocol(const struct smtp_server *s)
 {
     if (!s->esmtp)
         return STR("SMTP");
+    if (s->asked.smtputf8 && s->authenticated)
+        return s->secure ? STR("UTF8SMTPSA") : STR("UTF8SMTPA");
+    if (s->asked.smtputf8)
+        return s->secure ? STR("UTF8SMTPS") : STR("UTF8SMTP");
     if (s->authenticated)
         return s->secure ? STR("ESMTPSA") : STR("ESMTPA");
     return s->secure ? STR("ESMTPS") : STR("ESMTP");

@@ -56,6 +56,7 @@ struct smtp_server_settings { /* borrowed; must outlive the session */
     struct str hostname;
     uint64_t message_bytes_max;
     uint32_t recipients_max, errors_max;
+    uint64_t future_max_s; /* RFC 4865; 0: FUTURERELEASE is not offered */
     enum smtp_service service;
     bool tls_offered; /* a certificate is there */
 };
@@ -74,6 +75,7 @@ struct smtp_server {
     uint32_t state, errors, chatter; /* chatter: commands that did nothing since the last mail */
     enum smtp_server_event owed;     /* the settle that is missing, or SMTP_SERVER_MORE */
 
+    uint64_t now_ms; /* adopted time, kept by the owner: EHLO's and HOLDUNTIL's measure */
     bool esmtp, secure, authenticated, in_data, refused_data, closing;
     struct buffer helo;                     /* as given, printable */
     struct buffer auth_user, auth_password; /* wiped after settle */
@@ -117,7 +119,7 @@ void smtp_server_settle_auth(struct smtp_server *s, enum reply reply, struct buf
 /* TLS is up: everything known is forgotten (RFC 3207 4.2). */
 void smtp_server_secured(struct smtp_server *s);
 
-/* "ESMTPSA" and friends for Received (RFC 3848). */
+/* "ESMTPSA" and friends for Received (RFC 3848, RFC 6531 4.3). */
 struct str smtp_server_protocol(const struct smtp_server *s);
 
 #endif

@@ -1,6 +1,7 @@
 #include "shards/smtp_verb.h"
 
 #include "core/base/base.h"
+#include "core/base/clock.h"
 #include "core/base/limit.h"
 
 enum {
@@ -115,15 +116,29 @@ static bool offers_auth(const struct smtp_server *s)
     return s->settings->service != SMTP_RELAY && s->secure && !s->authenticated;
 }
 
+/* RFC 4865: how long a mail may be held, and until when that is. */
+static void put_future(const struct smtp_server *s, struct buffer *out)
+{
+    uint64_t most_s = s->settings->future_max_s;
+    struct clock_date until = clock_stamp((s->now_ms / 1000 + most_s) * 1000);
+    struct str date = str_head(str_c(until.at), strlen("2026-11-24T04:38:46"));
+    if (most_s)
+        buffer_printf(out, "250-FUTURERELEASE %llu %.*sZ\r\n", (unsigned long long)most_s,
+                      STR_ARG(date));
+}
+
 static enum smtp_server_event on_ehlo(struct smtp_server *s, struct str args, struct buffer *out)
 {
     if (!hello(s, args, out))
         return SMTP_SERVER_MORE;
     s->esmtp = true;
     bool starttls = s->settings->tls_offered && !s->secure, auth = offers_auth(s);
-    buffer_printf(out, "250-%.*s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-DSN\r\n",
+    buffer_printf(out,
+                  "250-%.*s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+                  "250-DSN\r\n250-LIMITS RCPTMAX=%u\r\n",
                   STR_ARG(s->settings->hostname),
-                  (unsigned long long)s->settings->message_bytes_max);
+                  (unsigned long long)s->settings->message_bytes_max, s->settings->recipients_max);
+    put_future(s, out);
     buffer_printf(out, "250%cENHANCEDSTATUSCODES\r\n", starttls || auth ? '-' : ' ');
     if (starttls)
         buffer_puts(out, "250 STARTTLS\r\n");
@@ -185,8 +200,22 @@ static bool cut_path(struct str keyword, struct str *args, struct str *path)
 /* Those of the extensions in on_ehlo(); of the others even the names are unknown. */
 static unsigned offered_parameters(const struct smtp_server *s)
 {
-    unsigned always = PARAMETER_SIZE | PARAMETER_8BITMIME | PARAMETER_DSN;
+    unsigned always = PARAMETER_SIZE | PARAMETER_8BITMIME | PARAMETER_DSN | PARAMETER_SMTPUTF8;
+    if (s->settings->future_max_s)
+        always |= PARAMETER_FUTURE;
     return s->settings->service == SMTP_RELAY ? always : always | PARAMETER_AUTH;
+}
+
+static unsigned utf8_flag(const struct smtp_server *s)
+{
+    return s->asked.smtputf8 ? ADDRESS_UTF8 : 0;
+}
+
+/* A release that lies further ahead than EHLO allows. One that is past asks for nothing. */
+static bool asks_too_late(const struct smtp_server *s)
+{
+    uint64_t most_s = s->settings->future_max_s;
+    return s->asked.hold_for_s > most_s || s->asked.hold_until_ms > s->now_ms + most_s * 1000;
 }
 
 static enum smtp_server_event on_mail(struct smtp_server *s, struct str args, struct buffer *out)
@@ -195,12 +224,16 @@ static enum smtp_server_event on_mail(struct smtp_server *s, struct str args, st
     verb_forget(s);
     if (!cut_path(STR("FROM:"), &args, &path))
         return verb_refuse(s, REPLY_501_SYNTAX, out);
-    enum address_status status = address_parse_path(path, ADDRESS_SENDER, &s->arena, &s->sender);
+    /* read first: they say whether the address may be UTF-8 */
+    enum reply reply = parameter_parse_mail(args, offered_parameters(s), &s->arena, &s->asked);
+    unsigned flags = ADDRESS_SENDER | utf8_flag(s);
+    enum address_status status = address_parse_path(path, flags, &s->arena, &s->sender);
     if (status != ADDRESS_OK)
-        return verb_refuse(s, address_refusal(status, ADDRESS_SENDER), out);
+        return verb_refuse(s, address_refusal(status, flags), out);
     if (s->sender.whole.len == 0 && s->settings->service != SMTP_RELAY)
         return verb_refuse(s, REPLY_550_SENDER, out);
-    enum reply reply = parameter_parse_mail(args, offered_parameters(s), &s->arena, &s->asked);
+    if (reply == REPLY_250_OK && asks_too_late(s))
+        reply = REPLY_501_FUTURE;
     if (reply != REPLY_250_OK)
         return verb_refuse(s, reply, out);
     if (s->asked.size > s->settings->message_bytes_max)
@@ -222,9 +255,10 @@ static enum smtp_server_event on_rcpt(struct smtp_server *s, struct str args, st
     }
     if (!cut_path(STR("TO:"), &args, &path))
         return verb_refuse(s, REPLY_501_SYNTAX, out);
-    enum address_status status = address_parse_path(path, ADDRESS_RECIPIENT, &s->arena, &address);
+    unsigned flags = ADDRESS_RECIPIENT | utf8_flag(s);
+    enum address_status status = address_parse_path(path, flags, &s->arena, &address);
     if (status != ADDRESS_OK)
-        return verb_refuse(s, address_refusal(status, ADDRESS_RECIPIENT), out);
+        return verb_refuse(s, address_refusal(status, flags), out);
     enum reply reply = parameter_parse_rcpt(args, offered_parameters(s), &s->arena, &p);
     if (reply != REPLY_250_OK)
         return verb_refuse(s, reply, out);

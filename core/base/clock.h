@@ -48,4 +48,8 @@ struct clock_date clock_date(uint64_t wall_ms);
 /* "2026-11-24T04:38:46.123Z" */
 struct clock_date clock_stamp(uint64_t wall_ms);
 
+/* The date-time of RFC 3339, whole: "2026-11-24T13:38:46.123+09:00". What is finer than a
+ * millisecond is rounded up. False: it is none, or before 1970. */
+NODISCARD bool clock_parse(struct str in, uint64_t *wall_ms);
+
 #endif

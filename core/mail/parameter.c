@@ -1,5 +1,6 @@
 #include "core/mail/parameter.h"
 
+#include "core/base/clock.h"
 #include "core/base/limit.h"
 
 enum {
@@ -62,6 +63,7 @@ enum {
     SEEN_AUTH,
     SEEN_RET,
     SEEN_ENVID,
+    SEEN_HOLD,
     SEEN_NOTIFY,
     SEEN_ORCPT
 };
@@ -104,6 +106,19 @@ static bool on_envid(struct parsed *p, struct str value)
 {
     struct parameter_mail *m = p->out;
     return value.len && value.len <= ENVID_BYTES && xtext_decode(value, p->arena, &m->envid);
+}
+
+/* 1*9DIGIT, at least 1 */
+static bool on_hold_for(struct parsed *p, struct str value)
+{
+    struct parameter_mail *m = p->out;
+    return value.len <= 9 && str_number(value, UINT64_MAX, &m->hold_for_s) && m->hold_for_s;
+}
+
+static bool on_hold_until(struct parsed *p, struct str value)
+{
+    struct parameter_mail *m = p->out;
+    return clock_parse(value, &m->hold_until_ms);
 }
 
 static bool on_notify(struct parsed *p, struct str value)
@@ -151,6 +166,8 @@ static const struct row mail_rows[] = {
     {STR_INIT("AUTH"), SEEN_AUTH, PARAMETER_AUTH, on_auth},
     {STR_INIT("RET"), SEEN_RET, PARAMETER_DSN, on_ret},
     {STR_INIT("ENVID"), SEEN_ENVID, PARAMETER_DSN, on_envid},
+    {STR_INIT("HOLDFOR"), SEEN_HOLD, PARAMETER_FUTURE, on_hold_for}, /* one of the two */
+    {STR_INIT("HOLDUNTIL"), SEEN_HOLD, PARAMETER_FUTURE, on_hold_until},
 };
 
 static const struct row rcpt_rows[] = {

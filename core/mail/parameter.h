@@ -18,6 +18,7 @@ enum {                           /* extensions that EHLO offered */
     PARAMETER_SMTPUTF8 = 1 << 2, /* RFC 6531 */
     PARAMETER_AUTH = 1 << 3,     /* RFC 4954: AUTH= */
     PARAMETER_DSN = 1 << 4,      /* RFC 3461: RET, ENVID; NOTIFY, ORCPT */
+    PARAMETER_FUTURE = 1 << 5,   /* RFC 4865: HOLDFOR or HOLDUNTIL */
 };
 
 enum { /* RFC 3461 NOTIFY; frozen: in envelopes */
@@ -33,6 +34,8 @@ struct parameter_mail {
     struct str auth;  /* xtext decoded; "<>" or an address; not trusted, not passed on */
     struct str envid; /* decoded, printable ASCII */
     bool return_full, return_headers;
+    uint64_t hold_for_s;    /* RFC 4865; 0: not given */
+    uint64_t hold_until_ms; /* wall clock; 0: not given */
 };
 
 struct parameter_rcpt {

@@ -20,8 +20,8 @@ void judge(const struct judge_facts *f, struct message *m, struct judgement *out
         r->rule = d.hold_rule;
         r->form = FORM_PLAIN;
         r->stage = STAGE_WAITING;
-        r->release_ms = r->due_ms = f->now_ms + d.hold_ms;
+        r->release_ms = r->due_ms = u64_max(f->now_ms + d.hold_ms, f->not_before_ms);
         out->release_last_ms = u64_max(out->release_last_ms, r->release_ms);
-        out->notice = out->notice || (d.hold_ms > 0 && d.notice != NOTICE_NONE);
+        out->notice = out->notice || (r->release_ms > f->now_ms && d.notice != NOTICE_NONE);
     }
 }

@@ -81,12 +81,65 @@ static void test_reading(void)
     expect(memcmp(&a, &zero, sizeof a) != 0, "there is one");
 }
 
+static const struct {
+    const char *name, *in;
+    bool ok;
+    const char *want;
+} parse_rows[] = {
+    {"UTC", "2026-11-24T04:38:46Z", true, "2026-11-24T04:38:46.000Z"},
+    {"any case", "2026-11-24t04:38:46z", true, "2026-11-24T04:38:46.000Z"},
+    {"east", "2026-11-24T13:38:46+09:00", true, "2026-11-24T04:38:46.000Z"},
+    {"west, into the next year", "2026-12-31T23:30:00-05:45", true, "2027-01-01T05:15:00.000Z"},
+    {"unknown offset", "2026-11-24T04:38:46-00:00", true, "2026-11-24T04:38:46.000Z"},
+    {"tenths", "2026-11-24T04:38:46.5Z", true, "2026-11-24T04:38:46.500Z"},
+    {"finer than a millisecond", "2026-11-24T04:38:46.1230001Z", true, "2026-11-24T04:38:46.124Z"},
+    {"zeros below a millisecond", "2026-11-24T04:38:46.1230000Z", true, "2026-11-24T04:38:46.123Z"},
+    {"leap second", "2016-12-31T23:59:60Z", true, "2017-01-01T00:00:00.000Z"},
+    {"leap day", "2028-02-29T00:00:00Z", true, "2028-02-29T00:00:00.000Z"},
+    {"after a leap day", "2028-03-01T00:00:00Z", true, "2028-03-01T00:00:00.000Z"},
+    {"2100 has none", "2100-02-29T00:00:00Z", false, NULL},
+    {"TIME-05 after 2038", "2106-02-07T06:28:16Z", true, "2106-02-07T06:28:16.000Z"},
+    {"the last", "9999-12-31T23:59:59.999Z", true, "9999-12-31T23:59:59.999Z"},
+    {"the first", "1970-01-01T00:00:00Z", true, "1970-01-01T00:00:00.000Z"},
+    {"before the first", "1970-01-01T00:00:00+00:01", false, NULL},
+    {"1969", "1969-12-31T23:59:59Z", false, NULL},
+    {"empty", "", false, NULL},
+    {"no offset", "2026-11-24T04:38:46", false, NULL},
+    {"a blank for the T", "2026-11-24 04:38:46Z", false, NULL},
+    {"no seconds", "2026-11-24T04:38Z", false, NULL},
+    {"no digits of a fraction", "2026-11-24T04:38:46.Z", false, NULL},
+    {"month 0", "2026-00-24T04:38:46Z", false, NULL},
+    {"month 13", "2026-13-24T04:38:46Z", false, NULL},
+    {"day 0", "2026-11-00T04:38:46Z", false, NULL},
+    {"31 November", "2026-11-31T04:38:46Z", false, NULL},
+    {"hour 24", "2026-11-24T24:00:00Z", false, NULL},
+    {"minute 60", "2026-11-24T04:60:00Z", false, NULL},
+    {"second 61", "2026-11-24T04:38:61Z", false, NULL},
+    {"offset of 24 hours", "2026-11-24T04:38:46+24:00", false, NULL},
+    {"offset without colon", "2026-11-24T04:38:46+0900", false, NULL},
+    {"sign for a digit", "+026-11-24T04:38:46Z", false, NULL},
+    {"more", "2026-11-24T04:38:46Z ", false, NULL},
+};
+
+static void test_parse(void)
+{
+    for (size_t i = 0; i < countof(parse_rows); i++) {
+        uint64_t ms = 0;
+        bool ok = clock_parse(str_c(parse_rows[i].in), &ms);
+        expect(ok == parse_rows[i].ok, "%s: %d", parse_rows[i].name, ok);
+        if (ok && parse_rows[i].ok)
+            expect_str(str_c(clock_stamp(ms).at), str_c(parse_rows[i].want), parse_rows[i].name);
+    }
+    for (uint64_t day = 0; day < 200 * 366; day++) { /* what is written is read */
+        uint64_t ms = 0, want = day * 86400000 + day;
+        CU_ASSERT(clock_parse(str_c(clock_stamp(want).at), &ms) && ms == want);
+    }
+}
+
 int main(void)
 {
-    const struct test tests[] = {{"adopted time", test_adopted},
-                                 {"dates", test_date},
-                                 {"months", test_months},
-                                 {"reading", test_reading},
-                                 {0}};
+    const struct test tests[] = {{"adopted time", test_adopted}, {"dates", test_date},
+                                 {"months", test_months},        {"RFC 3339", test_parse},
+                                 {"reading", test_reading},      {0}};
     return harness_run("clock", tests);
 }
