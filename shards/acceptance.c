@@ -199,8 +199,8 @@ static bool decide_all(const struct intake *i, struct message *m, struct judgeme
         .client_bytes = i->client_bytes,
         .now_ms = m->accepted_ms,
         .hold_standard_ms = now->settings->hold,
-        .not_before_ms = asked->hold_for_s ? m->accepted_ms + asked->hold_for_s * 1000
-                                           : asked->hold_until_ms,
+        .not_before_ms =
+            asked->hold_for_s ? m->accepted_ms + asked->hold_for_s * 1000 : asked->hold_until_ms,
     };
     if (!o || (m->user.len && !f.user))
         return false;

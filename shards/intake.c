@@ -69,9 +69,10 @@ static void watch_rate(struct intake *i)
 /* After bytes were taken. What is not yet a whole command is no progress (DOS-01). */
 static void watch_on(struct intake *i, bool progress)
 {
-    if (i->session.in_data && !i->rating)
+    bool content = i->session.in_data || i->session.chunked;
+    if (content && !i->rating)
         watch_rate(i);
-    else if (!i->session.in_data && (i->rating || progress))
+    else if (!content && (i->rating || progress))
         watch(i);
 }
 
@@ -268,7 +269,10 @@ static void deposit_ready(void *owner)
         return;
     i->wait = WAIT_NOTHING;
     watch_rate(i); /* our disk's time is not the client's */
-    connection_resume(&i->connection);
+    struct str none = STR("");
+    on_data(&i->connection, &none); /* the end of a chunk may be due without another byte */
+    if (i->wait == WAIT_NOTHING && !i->closing)
+        connection_resume(&i->connection);
 }
 
 static void refuse(struct intake *i, enum reply reply)

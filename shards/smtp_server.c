@@ -110,6 +110,84 @@ static enum smtp_server_event feed_data(struct smtp_server *s, struct str *in, s
     return SMTP_SERVER_MORE;
 }
 
+/* ---- chunks */
+
+/* A chunk that was not taken has been eaten: now its reply. */
+static enum smtp_server_event end_eaten(struct smtp_server *s, struct buffer *out)
+{
+    enum reply reply = s->chunk_refusal;
+    s->in_chunk = false;
+    s->chunk_refusal = REPLIES;
+    if (s->chunked)
+        verb_forget(s);
+    s->closing = reply == REPLY_550_BARE; /* as after DATA: who does this is not to be trusted */
+    return verb_refuse(s, reply, out);
+}
+
+/* The mail is refused: the owner is told at once, the client at the end of the chunk. */
+static enum smtp_server_event refuse_chunk(struct smtp_server *s, enum reply reply)
+{
+    s->chunk_refusal = reply;
+    s->refused_data = true;
+    return SMTP_SERVER_ABORTED;
+}
+
+static enum reply chunk_reply(enum body_in_status fault)
+{
+    return fault == BODY_IN_LINE_TOO_LONG ? REPLY_550_LINE_LONG : REPLY_550_BARE;
+}
+
+static enum smtp_server_event end_chunk(struct smtp_server *s, struct buffer *out)
+{
+    struct str line_end;
+    if (s->chunk_refusal != REPLIES)
+        return end_eaten(s, out);
+    if (!s->chunk_last) {
+        s->in_chunk = false;
+        return verb_say(REPLY_250_CHUNK, out);
+    }
+    enum body_in_status status = body_chunk_end(&s->chunk, &line_end);
+    if (status != BODY_IN_DONE)
+        return refuse_chunk(s, chunk_reply(status)); /* and the next feed says so */
+    if (line_end.len) {
+        s->chunk.scan.at = BODY_AT_START;
+        return on_run(s, line_end);
+    }
+    s->in_chunk = s->chunked = false;
+    s->body.scan.eight_bit = s->chunk.scan.eight_bit;
+    return verb_owe(s, SMTP_SERVER_MESSAGE);
+}
+
+static enum smtp_server_event feed_chunk(struct smtp_server *s, struct str *in, struct buffer *out)
+{
+    struct str run;
+    enum body_in_status status = body_chunk_feed(&s->chunk, in, &run);
+    if (status == BODY_IN_MORE)
+        return SMTP_SERVER_MORE;
+    if (status == BODY_IN_DONE)
+        return end_chunk(s, out);
+    if (s->chunk_refusal != REPLIES)
+        return SMTP_SERVER_MORE; /* what is eaten has no verdict of its own */
+    if (status != BODY_IN_DATA)
+        return refuse_chunk(s, chunk_reply(status));
+    enum smtp_server_event event = on_run(s, run);
+    return event == SMTP_SERVER_ABORTED ? refuse_chunk(s, REPLY_552_SIZE) : event;
+}
+
+/* A chunk whose bytes are all here has an end to be worked off, with or without more input. */
+static bool is_due(const struct smtp_server *s)
+{
+    return s->in_chunk && s->chunk.left == 0;
+}
+
+/* The owner's answer to the first chunk; it is not said, the chunk comes anyway. */
+static void settle_chunk(struct smtp_server *s, enum reply reply)
+{
+    s->chunked = s->in_chunk = true;
+    s->chunk_refusal = reply == REPLY_354_DATA ? REPLIES : reply;
+    s->refused_data = reply != REPLY_354_DATA;
+}
+
 /* ---- the owner's side */
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *settings,
@@ -122,6 +200,7 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *
     buffer_init(&s->auth_user, SASL_USER_BYTES);
     buffer_init(&s->auth_password, LIMIT_AUTH_BYTES);
     buffer_init(&s->user, SASL_USER_BYTES);
+    s->chunk_refusal = REPLIES;
     verb_forget(s);
 }
 
@@ -149,8 +228,10 @@ void smtp_server_early_talk(struct smtp_server *s, struct buffer *out)
 enum smtp_server_event smtp_server_feed(struct smtp_server *s, struct str *in, struct buffer *out)
 {
     must(s->owed == SMTP_SERVER_MORE);
-    while (in->len && !s->closing && !out->full) {
-        enum smtp_server_event event = s->in_data ? feed_data(s, in, out) : feed_line(s, in, out);
+    while ((in->len || is_due(s)) && !s->closing && !out->full) {
+        enum smtp_server_event event = s->in_chunk  ? feed_chunk(s, in, out)
+                                       : s->in_data ? feed_data(s, in, out)
+                                                    : feed_line(s, in, out);
         if (event == SMTP_SERVER_STARTTLS)
             *in = str_skip(*in, in->len); /* plaintext that somebody put behind it (TLSIN-01) */
         if (event != SMTP_SERVER_MORE)
@@ -165,6 +246,11 @@ void smtp_server_settle(struct smtp_server *s, enum reply reply, struct str text
     enum smtp_server_event owed = s->owed;
     unsigned class = reply_code(reply) / 100;
     s->owed = SMTP_SERVER_MORE;
+    if (owed == SMTP_SERVER_DATA && s->chunk_starts) {
+        s->chunk_starts = false;
+        settle_chunk(s, reply);
+        return;
+    }
     reply_write_text(reply, text.len ? text : reply_text(reply), out);
     s->closing = s->closing || reply_code(reply) == 421;
     if (owed == SMTP_SERVER_MAIL) {

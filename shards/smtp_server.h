@@ -8,7 +8,9 @@
  * the same `in`, and bytes behind STARTTLS that were not fed yet are the owner's to drop (SMUG-18,
  * TLSIN-01).
  *
- * Order of events: MAIL, RCPT (one or more), DATA, BODY (none or more), then MESSAGE or ABORTED.
+ * Order of events: MAIL, RCPT (one or more), DATA, BODY (none or more), then MESSAGE or ABORTED;
+ * the same for a mail that comes by BDAT (RFC 3030), where DATA stands for its first chunk, and
+ * RSET and EHLO can abort it.
  *
  * Thread   one at a time.
  * Memory   sender, recipients and parameters of the transaction live in `arena` and are gone at the
@@ -45,7 +47,7 @@ enum smtp_server_event {
     SMTP_SERVER_AUTH,     /* settle: auth_user, auth_password are set; smtp_server_settle_auth() */
     SMTP_SERVER_MAIL,     /* settle: `sender` is set; REPLY_250_SENDER, or the refusal */
     SMTP_SERVER_RCPT,     /* settle: the newest recipient; REPLY_250_RECIPIENT, or the refusal */
-    SMTP_SERVER_DATA,     /* settle: 354 is said by REPLY_354_DATA, else the refusal */
+    SMTP_SERVER_DATA,     /* settle: REPLY_354_DATA (not said for BDAT), or the refusal */
     SMTP_SERVER_BODY,     /* a run of content is in `run` */
     SMTP_SERVER_MESSAGE,  /* settle: end of data. Nothing is ours until the owner says 250 */
     SMTP_SERVER_ABORTED,  /* the mail is refused after 354: drop what was stored; feed on */
@@ -72,10 +74,16 @@ struct smtp_server {
     struct arena arena; /* of the transaction */
     struct line line;
     struct body_in body;
+    struct body_chunk chunk;
     uint32_t state, errors, chatter; /* chatter: commands that did nothing since the last mail */
     enum smtp_server_event owed;     /* the settle that is missing, or SMTP_SERVER_MORE */
 
-    uint64_t now_ms; /* adopted time, kept by the owner: EHLO's and HOLDUNTIL's measure */
+    uint64_t now_ms;          /* adopted time, kept by the owner: EHLO's and HOLDUNTIL's measure */
+    bool chunked;             /* the mail comes by BDAT: until it ends, only BDAT goes on with it */
+    bool chunk_starts;        /* DATA was told for a first chunk */
+    bool in_chunk;            /* a chunk is being read */
+    bool chunk_last;          /* it is the last one */
+    enum reply chunk_refusal; /* of the chunk that is being eaten; REPLIES: none */
     bool esmtp, secure, authenticated, in_data, refused_data, closing;
     struct buffer helo;                     /* as given, printable */
     struct buffer auth_user, auth_password; /* wiped after settle */

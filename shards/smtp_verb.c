@@ -56,6 +56,7 @@ void verb_forget(struct smtp_server *s)
     s->recipients = NULL;
     s->recipient_count = s->recipient_room = s->recipients_tried = 0;
     s->in_data = s->refused_data = false;
+    s->chunked = s->chunk_starts = s->in_chunk = false;
     s->run = STR("");
     if (s->state != FRESH)
         s->state = READY;
@@ -89,6 +90,14 @@ static bool is_helo(struct str name)
     return name.len > 0 && name.len <= LIMIT_DOMAIN_BYTES;
 }
 
+/* What was stored of a mail that comes by BDAT is not wanted any more. */
+static enum smtp_server_event forget_told(struct smtp_server *s)
+{
+    bool told = s->chunked;
+    verb_forget(s);
+    return told ? SMTP_SERVER_ABORTED : SMTP_SERVER_MORE;
+}
+
 static bool hello(struct smtp_server *s, struct str name, struct buffer *out)
 {
     if (!is_helo(name)) {
@@ -98,7 +107,6 @@ static bool hello(struct smtp_server *s, struct str name, struct buffer *out)
     buffer_clear(&s->helo);
     buffer_put(&s->helo, name);
     s->state = READY;
-    verb_forget(s);
     return true;
 }
 
@@ -108,7 +116,7 @@ static enum smtp_server_event on_helo(struct smtp_server *s, struct str args, st
         return SMTP_SERVER_MORE;
     s->esmtp = false;
     buffer_printf(out, "250 %.*s\r\n", STR_ARG(s->settings->hostname));
-    return SMTP_SERVER_MORE;
+    return forget_told(s);
 }
 
 static bool offers_auth(const struct smtp_server *s)
@@ -135,7 +143,7 @@ static enum smtp_server_event on_ehlo(struct smtp_server *s, struct str args, st
     bool starttls = s->settings->tls_offered && !s->secure, auth = offers_auth(s);
     buffer_printf(out,
                   "250-%.*s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-                  "250-DSN\r\n250-LIMITS RCPTMAX=%u\r\n",
+                  "250-DSN\r\n250-CHUNKING\r\n250-LIMITS RCPTMAX=%u\r\n",
                   STR_ARG(s->settings->hostname),
                   (unsigned long long)s->settings->message_bytes_max, s->settings->recipients_max);
     put_future(s, out);
@@ -144,7 +152,7 @@ static enum smtp_server_event on_ehlo(struct smtp_server *s, struct str args, st
         buffer_puts(out, "250 STARTTLS\r\n");
     if (auth)
         buffer_puts(out, "250 AUTH PLAIN LOGIN\r\n");
-    return SMTP_SERVER_MORE;
+    return forget_told(s);
 }
 
 static enum smtp_server_event on_starttls(struct smtp_server *s, struct str args,
@@ -246,6 +254,8 @@ static enum smtp_server_event on_rcpt(struct smtp_server *s, struct str args, st
     struct str path;
     struct parameter_rcpt p;
     struct address address;
+    if (s->chunked)
+        return verb_refuse(s, REPLY_503_CHUNKED, out);
     s->recipients_tried++;
     if (s->recipient_count >= s->settings->recipients_max) {
         /* Not an error at first: RFC 5321 4.5.3.1.10 wants the sender to go on with those taken. */
@@ -272,17 +282,71 @@ static enum smtp_server_event on_rcpt(struct smtp_server *s, struct str args, st
 static enum smtp_server_event on_data(struct smtp_server *s, struct str args, struct buffer *out)
 {
     (void)args;
+    if (s->chunked) /* DATA and BDAT don't mix (RFC 3030 3) */
+        return verb_refuse(s, REPLY_503_CHUNKED, out);
     if (s->state != RCPT)
         return verb_refuse(s, s->recipients_tried ? REPLY_554_TRANSACTION : REPLY_503_NEED_RCPT,
                            out);
     return verb_owe(s, SMTP_SERVER_DATA);
 }
 
+/* "SIZE", "SIZE LAST". */
+static bool parse_chunk(struct str args, uint64_t *bytes, bool *last)
+{
+    struct str size = str_word(&args), word = str_word(&args);
+    *last = word.len > 0;
+    return size.len && size.len <= 20 && str_number(size, UINT64_MAX, bytes) &&
+           (!word.len || str_eq_nocase(word, STR("LAST"))) && str_trim(args).len == 0;
+}
+
+/* Why a chunk is not taken; REPLIES: it is. Its bytes have come, or come anyway. */
+static enum reply chunk_refusal(const struct smtp_server *s)
+{
+    bool relay = s->settings->service == SMTP_RELAY;
+    if (!relay && !s->secure)
+        return REPLY_530_TLS_FIRST;
+    if (!relay && !s->authenticated)
+        return REPLY_530_AUTH_FIRST;
+    if (s->state == RCPT)
+        return REPLIES;
+    if (s->state == MAIL)
+        return s->recipients_tried ? REPLY_554_TRANSACTION : REPLY_503_NEED_RCPT;
+    return s->state == READY ? REPLY_503_NEED_MAIL : REPLY_503_SEQUENCE;
+}
+
+/* A chunk is eaten even where it may not come: its bytes must never be read as commands. A size
+ * that can't be read, or that is beyond all reason where nothing is taken, ends the session. */
+static enum smtp_server_event on_bdat(struct smtp_server *s, struct str args, struct buffer *out)
+{
+    uint64_t bytes;
+    bool last;
+    if (!parse_chunk(args, &bytes, &last))
+        return verb_close(s, REPLY_501_CHUNK, out);
+    enum reply refusal = chunk_refusal(s);
+    if (refusal != REPLIES && bytes > s->settings->message_bytes_max)
+        return verb_close(s, refusal, out);
+    s->chatter += bytes == 0 && !last;
+    s->chunk_last = last;
+    if (refusal == REPLIES && !s->chunked) {
+        body_chunk_init(&s->chunk);
+        s->chunk.left = bytes;
+        s->chunk_starts = true;
+        return verb_owe(s, SMTP_SERVER_DATA);
+    }
+    if (refusal != REPLIES)
+        body_chunk_init(&s->chunk);
+    s->chunk_refusal = refusal;
+    s->chunk.left = bytes;
+    s->in_chunk = true;
+    return SMTP_SERVER_MORE;
+}
+
 static enum smtp_server_event on_rset(struct smtp_server *s, struct str args, struct buffer *out)
 {
     (void)args;
-    verb_forget(s);
-    return verb_say(REPLY_250_OK, out);
+    enum smtp_server_event event = forget_told(s);
+    (void)verb_say(REPLY_250_OK, out);
+    return event;
 }
 
 static enum smtp_server_event on_noop(struct smtp_server *s, struct str args, struct buffer *out)

@@ -174,6 +174,61 @@ enum body_in_status body_in_feed(struct body_in *b, struct str *in, struct str *
     return BODY_IN_MORE;
 }
 
+/* ---- chunks */
+
+void body_chunk_init(struct body_chunk *b)
+{
+    *b = (struct body_chunk){.scan.at = BODY_AT_START};
+}
+
+/* The clean bytes at the beginning of `in`; a fault is noted. */
+static size_t scan_run(struct body_chunk *b, struct str in)
+{
+    size_t run = 0;
+    while (run < in.len) {
+        run += scan_clean(&b->scan, in.at + run, in.len - run);
+        for (size_t end = size_min(run + BLOCK, in.len); run < end; run++) {
+            b->fault = scan_byte(&b->scan, in.at[run]);
+            if (b->fault != BODY_IN_MORE)
+                return run;
+        }
+    }
+    return run;
+}
+
+enum body_in_status body_chunk_feed(struct body_chunk *b, struct str *in, struct str *out)
+{
+    *out = str_from("", 0);
+    if (b->left == 0)
+        return BODY_IN_DONE;
+    if (in->len == 0)
+        return BODY_IN_MORE;
+    struct str mine = str_head(*in, (size_t)u64_min(in->len, b->left));
+    *in = str_skip(*in, mine.len);
+    b->left -= mine.len;
+    if (b->fault != BODY_IN_MORE)
+        return b->left ? BODY_IN_MORE : BODY_IN_DONE;
+    size_t run = scan_run(b, mine);
+    if (b->fault != BODY_IN_MORE)
+        return b->fault;
+    *out = str_head(mine, run);
+    return BODY_IN_DATA;
+}
+
+enum body_in_status body_chunk_end(struct body_chunk *b, struct str *out)
+{
+    *out = str_from("", 0);
+    if (b->fault == BODY_IN_MORE && b->scan.at == BODY_AT_CR)
+        b->fault = BODY_IN_BARE_CR;
+    if (b->fault == BODY_IN_MORE && b->scan.at == BODY_AT_TEXT) {
+        b->scan.long_line |= b->scan.line > LIMIT_TEXT_LINE_BYTES;
+        *out = str_from("\r\n", 2);
+    }
+    if (b->fault == BODY_IN_MORE && b->scan.long_line)
+        b->fault = BODY_IN_LINE_TOO_LONG;
+    return b->fault == BODY_IN_MORE ? BODY_IN_DONE : b->fault;
+}
+
 /* ---- out */
 
 void body_out_init(struct body_out *o)

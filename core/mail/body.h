@@ -1,4 +1,5 @@
-/* body.h -- the end of DATA: its own small automaton in, and the writer out.
+/* body.h -- the end of DATA: its own small automaton in, and the writer out; and BDAT's content,
+ * whose end is a number of bytes.
  *
  * In: the only end is CRLF "." CRLF (the first CRLF may be the one after DATA). A line's first dot
  * is taken off. A bare CR, a bare LF or a NUL refuses the mail; nothing is repaired (SMUG-01 ..
@@ -51,6 +52,25 @@ struct body_in {
 
 void body_in_init(struct body_in *b);
 NODISCARD enum body_in_status body_in_feed(struct body_in *b, struct str *in, struct str *out);
+
+/* BDAT (RFC 3030): content by count, in chunks; dots mean nothing. The same bytes are refused as in
+ * DATA, across the borders of chunks too. The rest of a chunk with a fault is eaten. */
+struct body_chunk {
+    struct body_scan scan;     /* goes on from chunk to chunk */
+    enum body_in_status fault; /* BODY_IN_MORE: none */
+    uint64_t left;             /* of this chunk */
+};
+
+void body_chunk_init(struct body_chunk *b); /* a mail begins; then set `left` for each chunk */
+
+/* MORE: all of `in` was used, the chunk goes on. DATA: `out` is a run. DONE: the chunk is over. A
+ * fault, once. */
+NODISCARD enum body_in_status body_chunk_feed(struct body_chunk *b, struct str *in,
+                                              struct str *out);
+
+/* After the last chunk: DONE, or what is wrong. `*out` is the CRLF of a last line that has none:
+ * the next hop cannot be told it otherwise. */
+NODISCARD enum body_in_status body_chunk_end(struct body_chunk *b, struct str *out);
 
 struct body_out {
     struct body_scan scan;

@@ -15,7 +15,8 @@ struct judge_facts {
     const void *client;      /* address bytes, network order */
     size_t client_bytes;     /* 4 or 16 */
     uint64_t now_ms, hold_standard_ms;
-    uint64_t not_before_ms; /* the client's own wish (RFC 4865): later than the policy, or nothing */
+    uint64_t
+        not_before_ms; /* the client's own wish (RFC 4865): later than the policy, or nothing */
 };
 
 struct judgement {

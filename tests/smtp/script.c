@@ -70,7 +70,12 @@ static void start_session(struct script *s, struct str name)
     must(s->session_count < SCRIPT_SESSIONS);
     s->sessions[s->session_count++] = (struct session){
         .name = name,
-        .settings = {STR("gate.example"), 100000, 100, 20, SMTP_RELAY, false},
+        .settings = {.hostname = STR("gate.example"),
+                     .message_bytes_max = 100000,
+                     .recipients_max = 100,
+                     .errors_max = 20,
+                     .future_max_s = 604800,
+                     .service = SMTP_RELAY},
         .cut = true,
         .steps = s->steps + s->step_count,
     };

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+static const uint64_t NOW_MS = 1795478400000; /* 2026-11-24T00:00:00Z */
+
 /* Bytes that are waiting before a feed are one piece; a cut is a position in all that the client
  * says. */
 struct player {
@@ -222,6 +224,7 @@ static void start(struct player *p, const struct session *n, size_t cut)
     buffer_init(&p->body, 16 << 20);
     buffer_init(&p->recipients, 1 << 20);
     smtp_server_init(&p->server, &n->settings, n->secure);
+    p->server.now_ms = NOW_MS;
     smtp_server_greet(&p->server, &p->out);
 }
 
