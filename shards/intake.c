@@ -428,7 +428,7 @@ static void act(struct intake *i, enum smtp_server_event event, struct buffer *o
 static struct str next_piece(const struct intake *i, struct str in)
 {
     size_t len = size_min(in.len, PIECE_BYTES);
-    if (i->session.in_data)
+    if (i->session.in_data || i->session.in_chunk)
         return in;
     while (len > 0 && len < in.len && in.at[len - 1] == '\n')
         len++;
@@ -465,7 +465,8 @@ static void on_data(struct connection *c, struct str *in)
     if (event == SMTP_SERVER_STARTTLS)
         start_tls(i);
     else if (event == SMTP_SERVER_CLOSE || i->closing) {
-        enum body_in_status fault = i->session.body.fault;
+        const struct smtp_server *s = &i->session;
+        enum body_in_status fault = s->chunk.fault ? s->chunk.fault : s->body.fault;
         count_by(smtpd_smuggling,
                  fault == BODY_IN_BARE_LF || fault == BODY_IN_BARE_CR || fault == BODY_IN_NUL);
         finish(i);
