@@ -1,4 +1,4 @@
-"""The extensions that EHLO offers, through the daemon: CHUNKING, SMTPUTF8, FUTURERELEASE, LIMITS."""
+"""The extensions that EHLO offers, through the daemon: CHUNKING, SMTPUTF8, FUTURERELEASE."""
 import hashlib
 import time
 import unittest
