@@ -323,6 +323,7 @@ static void prepare(struct program *p)
         fail(p, EXIT_CONFIG);
     p->secrets.made_ms = clock_monotonic_ms();
     random_bytes(p->secrets.tickets, sizeof p->secrets.tickets);
+    random_bytes(p->secrets.scram, sizeof p->secrets.scram);
     for (uint32_t i = 0; i < p->shard_count; i++) {
         p->workers[i].from = ring_make(&p->port);
         make_shard(p, i, core_of(&cores, i));

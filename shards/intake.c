@@ -135,9 +135,15 @@ static enum reply judge_rate(const struct intake *i)
     return bytes < least ? REPLY_421_SLOW : REPLIES;
 }
 
+static void say_login(struct intake *i, enum reply reply);
+
 static void passed(struct deadline *d)
 {
     struct intake *i = owner_of(d, struct intake, deadline);
+    if (i->wait == WAIT_PAUSE && !i->closing) {
+        say_login(i, REPLY_535_AUTH);
+        return;
+    }
     enum reply reply = i->rating ? judge_rate(i) : REPLY_421_IDLE;
     if (!i->closing && reply == REPLIES) {
         watch_rate(i);
@@ -368,7 +374,7 @@ static void tell_errors(struct intake *i)
 static void begin_login(struct intake *i)
 {
     struct shard *s = i->shard;
-    struct str user = buffer_str(&i->session.auth_user);
+    struct str user = buffer_str(&i->session.auth.user);
     if (guard_login(&s->guard, i->party.client, client_address(i), user, now_ms(i))) {
         login_begin(i);
         return;
@@ -471,7 +477,8 @@ static void on_data(struct connection *c, struct str *in)
                  fault == BODY_IN_BARE_LF || fault == BODY_IN_BARE_CR || fault == BODY_IN_NUL);
         finish(i);
     } else if (i->wait != WAIT_NOTHING) {
-        lapse_stop(&i->deadline.entry);
+        if (i->wait != WAIT_PAUSE) /* that one has its own deadline */
+            lapse_stop(&i->deadline.entry);
         if (i->wait == WAIT_DRAIN)
             watch(i);
         connection_pause(c);
@@ -515,7 +522,7 @@ void intake_settle(struct intake *i, enum reply reply, struct str text)
 static enum reply note_login(struct intake *i, enum reply reply)
 {
     struct shard *s = i->shard;
-    struct str user = buffer_str(&i->session.auth_user);
+    struct str user = buffer_str(&i->session.auth.user);
     bool good = reply == REPLY_235_AUTHENTICATED;
     if (!good && reply != REPLY_535_AUTH)
         return reply;
@@ -525,14 +532,35 @@ static enum reply note_login(struct intake *i, enum reply reply)
     return good ? may_join(i, user) : reply;
 }
 
+static void say_login(struct intake *i, enum reply reply)
+{
+    struct buffer out;
+    buffer_init(&out, REPLY_BYTES_MAX);
+    smtp_server_settle_auth(&i->session, reply, &out);
+    send_out(i, &out);
+    go_on(i);
+}
+
 void intake_settle_login(struct intake *i, enum reply reply)
+{
+    if (i->closing)
+        return;
+    reply = note_login(i, reply);
+    if (reply != REPLY_535_AUTH) {
+        say_login(i, reply);
+        return;
+    }
+    i->wait = WAIT_PAUSE;
+    shard_deadline(i->shard, LAPSE_AUTH, &i->deadline); /* passed() says it */
+}
+
+void intake_challenge(struct intake *i, struct str message)
 {
     struct buffer out;
     if (i->closing)
         return;
-    reply = note_login(i, reply);
     buffer_init(&out, REPLY_BYTES_MAX);
-    smtp_server_settle_auth(&i->session, reply, &out);
+    smtp_server_challenge(&i->session, message, &out);
     send_out(i, &out);
     go_on(i);
 }
@@ -584,6 +612,7 @@ static void on_gone(struct connection *c)
     guard_close(&s->guard, &i->party.client);
     guard_close(&s->guard, &i->party.user);
     guard_close(&s->guard, &i->party.organisation);
+    login_drop(i);
     end_mail(i);
     smtp_server_drop(&i->session);
     buffer_drop(&i->organisation);

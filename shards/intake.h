@@ -18,6 +18,7 @@ enum intake_wait { /* why nothing is fed to the session */
     WAIT_NOTHING,
     WAIT_DRAIN, /* it has not read our replies */
     WAIT_LOGIN,
+    WAIT_PAUSE,   /* after a wrong password */
     WAIT_DEPOSIT, /* the disk is slower than the client */
     WAIT_FINISH,  /* the last block */
     WAIT_COMMIT,
@@ -39,6 +40,7 @@ struct intake {
     size_t client_bytes;
     struct address_text client_text;
     struct proxy proxy;
+    struct login *login;      /* login.c's, within AUTH */
     struct guard_party party; /* whose limits count */
     uint32_t errors_told;     /* of the session's, to the guard */
 

@@ -3,6 +3,7 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "crypto/credential.h"
+#include "crypto/scram.h"
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -35,10 +36,14 @@ void work_drop(struct work **w)
 
 static void check_password(struct work *w)
 {
-    if (w->hash.len == 0)
+    if (w->hash.len == 0) {
         credential_dummy_verify(buffer_str(&w->password));
-    else
+    } else if (scram_is_valid(buffer_str(&w->hash))) {
+        w->good = scram_verify(buffer_str(&w->hash), buffer_str(&w->password));
+        credential_dummy_verify(buffer_str(&w->password)); /* what everybody else costs */
+    } else {
         w->good = credential_verify(buffer_str(&w->hash), buffer_str(&w->password));
+    }
 }
 
 static void sleep_on(struct labourer *l)

@@ -3,6 +3,8 @@
  *
  * Thread   one labourer a shard, SCHED_BATCH and nice 10, not pinned. A struct work belongs to the
  *          labourer from WORK to WORKED.
+ * Time     an unknown user takes as long as a known one with an argon2id hash; one with only a
+ *          SCRAM verifier a little longer.
  * Memory   a work is made by the worker and freed by it after WORKED.
  */
 #ifndef SHARDS_LABOUR_H
@@ -19,7 +21,8 @@ enum work_kind {
 struct work {
     enum work_kind kind;
     struct buffer password,
-        hash;  /* WORK_PASSWORD; hash empty: an unknown user, same time is spent */
+        hash;  /* WORK_PASSWORD; a PHC string or a SCRAM verifier; empty: an unknown user, and the
+                  same time is spent */
     bool good; /* answer */
 };
 

@@ -1,7 +1,14 @@
-/* login.h -- AUTH: the password goes to the labourer, the answer comes back to whoever is still
- * there.
+/* login.h -- AUTH: who checks it, and what it came to.
+ *
+ * A password goes to the labourer, and the answer comes back to whoever is still there. A message
+ * of SCRAM is answered at once. Either way the name is looked up in the snapshot of that moment,
+ * and once more before 235.
  *
  * Thread   the shard's.
+ * Memory   an exchange of SCRAM hangs on its intake from the first message to the answer.
+ * Promise  each login_begin() is followed by one intake_settle_login() or intake_challenge(), at
+ *          once or later. A failure is counted and logged here, and counted by the guard in
+ *          intake_settle_login() before its answer is held back for auth_delay.
  */
 #ifndef SHARDS_LOGIN_H
 #define SHARDS_LOGIN_H
@@ -13,8 +20,13 @@ enum {
 }; /* one shard's; more are told 454 */
 
 void login_begin(struct intake *i);
+void login_drop(struct intake *i); /* what is left of an exchange */
+
+/* The mechanisms that can be offered now, for smtp_server_settings. */
+unsigned login_mechanisms(const struct shard *s);
 
 /* intake.c */
 void intake_settle_login(struct intake *i, enum reply reply);
+void intake_challenge(struct intake *i, struct str message);
 
 #endif

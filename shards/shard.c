@@ -7,6 +7,7 @@
 #include "core/base/random.h"
 #include "shards/intake.h"
 #include "shards/labour.h"
+#include "shards/login.h"
 #include "shards/outbox.h"
 #include "shards/route.h"
 #include "shards/transmit.h"
@@ -138,6 +139,7 @@ static void set_lapses(struct shard *s)
     s->lapses[LAPSE_DOT].length_ms = set->dot_timeout;
     s->lapses[LAPSE_TRANSACTION].length_ms = set->transaction_timeout;
     s->lapses[LAPSE_IDLE].length_ms = set->outbound_idle;
+    s->lapses[LAPSE_AUTH].length_ms = set->auth_delay;
 }
 
 static uint64_t sweep(struct shard *s)
@@ -177,6 +179,8 @@ static void use_settings(struct shard *s)
             .future_max_s = n->settings->future_release / 1000,
             .service = (enum smtp_service)i,
             .tls_offered = s->tls_server != NULL,
+            .mechanisms = login_mechanisms(s),
+            .auth_failures_max = (uint32_t)n->settings->auth_failures_per_connection,
         };
     s->client_settings[0] = (struct smtp_client_settings){.hostname = n->hostname,
                                                           .use_tls = n->settings->outbound_tls};
@@ -415,6 +419,7 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     s->anchor = given->anchor;
     s->boot = clock_boot_id();
     s->to_coordinator = given->to_coordinator;
+    s->scram = scram_server_make(given->secrets->scram);
     ticket_keys_init(&s->tickets, given->secrets->tickets, given->secrets->made_ms);
     port_init(&s->port);
     list_init(&s->commits);

@@ -16,6 +16,7 @@
 #include "core/io/acceptor.h"
 #include "core/io/resolver.h"
 #include "core/policy/snapshot.h"
+#include "crypto/scram.h"
 #include "crypto/ticket.h"
 #include "shards/guard.h"
 #include "shards/smtp_client.h"
@@ -51,6 +52,7 @@ struct shard_listener {
 struct shard_secrets {
     uint64_t made_ms; /* monotonic */
     uint8_t tickets[TICKET_SEED_BYTES];
+    uint8_t scram[SCRAM_SECRET_BYTES]; /* so that a stranger sees one salt on each worker */
 };
 
 struct shard_settings {
@@ -83,6 +85,7 @@ enum shard_lapse { /* one FIFO of deadlines for each length */
     LAPSE_DOT,
     LAPSE_TRANSACTION,
     LAPSE_IDLE,
+    LAPSE_AUTH, /* a failure's answer is held back */
     LAPSES,
 };
 
@@ -103,6 +106,7 @@ struct shard {
     struct resolver *resolver;
     struct tls_context *tls_server, *tls_client;
     struct ticket_keys tickets;
+    struct scram_server *scram;
 
     struct shard_partition *partitions;
     uint32_t partition_count;

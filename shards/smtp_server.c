@@ -17,11 +17,11 @@ static enum smtp_server_event on_line(struct smtp_server *s, struct str line, bo
 {
     if (s->errors + s->chatter / CHATTER_PER_ERROR >= s->settings->errors_max)
         return verb_close(s, REPLY_421_ERRORS, out);
-    if (s->auth_step == SASL_NOTHING)
+    if (s->auth.step == SASL_NOTHING)
         return verb_run(s, line, more_waiting, out);
     if (more_waiting)
         return verb_close(s, REPLY_503_PIPELINE, out);
-    return verb_on_sasl(s, sasl_feed(&s->auth_step, line, &s->auth_user, &s->auth_password), out);
+    return verb_on_sasl(s, sasl_feed(&s->auth, line), out);
 }
 
 /* The exchange is over: what the client sends next is a command again. */
@@ -29,11 +29,9 @@ static enum smtp_server_event on_long_line(struct smtp_server *s, struct buffer 
 {
     if (s->errors >= s->settings->errors_max)
         return verb_close(s, REPLY_421_ERRORS, out);
-    if (s->auth_step == SASL_NOTHING)
+    if (s->auth.step == SASL_NOTHING)
         return verb_refuse(s, REPLY_500_LINE_LONG, out);
-    s->auth_step = SASL_NOTHING;
-    sasl_wipe(&s->auth_user);
-    sasl_wipe(&s->auth_password);
+    sasl_end(&s->auth);
     line_set_max(&s->line, LIMIT_COMMAND_BYTES);
     return verb_refuse(s, REPLY_500_AUTH_LONG, out);
 }
@@ -197,8 +195,7 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_settings *
     arena_init(&s->arena, ARENA_BYTES + (size_t)settings->recipients_max * ARENA_RECIPIENT_BYTES);
     line_init(&s->line, LIMIT_COMMAND_BYTES);
     buffer_init(&s->helo, LIMIT_DOMAIN_BYTES);
-    buffer_init(&s->auth_user, SASL_USER_BYTES);
-    buffer_init(&s->auth_password, LIMIT_AUTH_BYTES);
+    sasl_init(&s->auth);
     buffer_init(&s->user, SASL_USER_BYTES);
     s->chunk_refusal = REPLIES;
     verb_forget(s);
@@ -210,8 +207,7 @@ void smtp_server_drop(struct smtp_server *s)
     line_drop(&s->line);
     buffer_drop(&s->helo);
     buffer_drop(&s->user);
-    sasl_wipe(&s->auth_user);
-    sasl_wipe(&s->auth_password);
+    sasl_drop(&s->auth);
 }
 
 void smtp_server_greet(struct smtp_server *s, struct buffer *out)
@@ -288,13 +284,21 @@ void smtp_server_settle_auth(struct smtp_server *s, enum reply reply, struct buf
     (void)verb_say(reply, out);
     s->authenticated = reply == REPLY_235_AUTHENTICATED;
     s->errors += !s->authenticated;
+    s->auth_failures += reply_code(reply) == 535;
     s->closing = s->closing || reply_code(reply) == 421;
     buffer_clear(&s->user);
     if (s->authenticated)
-        buffer_put(&s->user, buffer_str(&s->auth_user));
-    sasl_wipe(&s->auth_user);
-    sasl_wipe(&s->auth_password);
+        buffer_put(&s->user, buffer_str(&s->auth.user));
+    sasl_end(&s->auth);
     sasl_wipe(&s->line.kept); /* the same in base64, if it came in pieces */
+}
+
+void smtp_server_challenge(struct smtp_server *s, struct str message, struct buffer *out)
+{
+    must(s->owed == SMTP_SERVER_AUTH && !s->authenticated);
+    s->owed = SMTP_SERVER_MORE;
+    sasl_more(&s->auth);
+    verb_challenge(s, message, out);
 }
 
 void smtp_server_secured(struct smtp_server *s)
@@ -305,7 +309,7 @@ void smtp_server_secured(struct smtp_server *s)
     verb_forget(s);
     s->esmtp = s->authenticated = false;
     s->secure = true;
-    s->auth_step = SASL_NOTHING;
+    sasl_end(&s->auth);
     buffer_clear(&s->helo);
     buffer_clear(&s->user);
     line_drop(&s->line);

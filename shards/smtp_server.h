@@ -44,7 +44,7 @@ enum smtp_service {
 enum smtp_server_event {
     SMTP_SERVER_MORE,     /* all input used; feed more when it comes */
     SMTP_SERVER_STARTTLS, /* 220 is in `out`: send it, handshake, then smtp_server_secured() */
-    SMTP_SERVER_AUTH,     /* settle: auth_user, auth_password are set; smtp_server_settle_auth() */
+    SMTP_SERVER_AUTH,     /* settle: `auth` is READY; smtp_server_challenge() or _settle_auth() */
     SMTP_SERVER_MAIL,     /* settle: `sender` is set; REPLY_250_SENDER, or the refusal */
     SMTP_SERVER_RCPT,     /* settle: the newest recipient; REPLY_250_RECIPIENT, or the refusal */
     SMTP_SERVER_DATA,     /* settle: REPLY_354_DATA (not said for BDAT), or the refusal */
@@ -60,7 +60,9 @@ struct smtp_server_settings { /* borrowed; must outlive the session */
     uint32_t recipients_max, errors_max;
     uint64_t future_max_s; /* RFC 4865; 0: FUTURERELEASE is not offered */
     enum smtp_service service;
-    bool tls_offered; /* a certificate is there */
+    bool tls_offered;           /* a certificate is there */
+    unsigned mechanisms;        /* of AUTH, bits 1 << enum sasl_mechanism; may change at any time */
+    uint32_t auth_failures_max; /* the AUTH after so many gets 421 */
 };
 
 struct smtp_recipient {
@@ -76,7 +78,8 @@ struct smtp_server {
     struct body_in body;
     struct body_chunk chunk;
     uint32_t state, errors, chatter; /* chatter: commands that did nothing since the last mail */
-    enum smtp_server_event owed;     /* the settle that is missing, or SMTP_SERVER_MORE */
+    uint32_t auth_failures;
+    enum smtp_server_event owed; /* the settle that is missing, or SMTP_SERVER_MORE */
 
     uint64_t now_ms;          /* adopted time, kept by the owner: EHLO's and HOLDUNTIL's measure */
     bool chunked;             /* the mail comes by BDAT: until it ends, only BDAT goes on with it */
@@ -85,10 +88,9 @@ struct smtp_server {
     bool chunk_last;          /* it is the last one */
     enum reply chunk_refusal; /* of the chunk that is being eaten; REPLIES: none */
     bool esmtp, secure, authenticated, in_data, refused_data, closing;
-    struct buffer helo;                     /* as given, printable */
-    struct buffer auth_user, auth_password; /* wiped after settle */
-    struct buffer user;                     /* who is authenticated */
-    enum sasl_step auth_step;
+    struct buffer helo; /* as given, printable */
+    struct buffer user; /* who is authenticated */
+    struct sasl auth;   /* wiped after settle */
 
     struct address sender;             /* .whole empty: null reverse-path */
     struct parameter_mail asked;       /* by MAIL */
@@ -121,8 +123,12 @@ NODISCARD enum smtp_server_event smtp_server_feed(struct smtp_server *s, struct 
 void smtp_server_settle(struct smtp_server *s, enum reply reply, struct str text,
                         struct buffer *out);
 
-/* REPLY_235…, REPLY_535…, REPLY_454… */
+/* REPLY_235…: auth.user is authenticated; else REPLY_535…, REPLY_454… */
 void smtp_server_settle_auth(struct smtp_server *s, enum reply reply, struct buffer *out);
+
+/* The answer to a message of SCRAM: the client shall say another, and AUTH comes again. At most
+ * SASL_MESSAGE_BYTES; here, before base64. */
+void smtp_server_challenge(struct smtp_server *s, struct str message, struct buffer *out);
 
 /* TLS is up: everything known is forgotten (RFC 3207 4.2). */
 void smtp_server_secured(struct smtp_server *s);

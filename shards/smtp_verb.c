@@ -1,6 +1,7 @@
 #include "shards/smtp_verb.h"
 
 #include "core/base/base.h"
+#include "core/base/base64.h"
 #include "core/base/clock.h"
 #include "core/base/limit.h"
 
@@ -121,7 +122,17 @@ static enum smtp_server_event on_helo(struct smtp_server *s, struct str args, st
 
 static bool offers_auth(const struct smtp_server *s)
 {
-    return s->settings->service != SMTP_RELAY && s->secure && !s->authenticated;
+    return s->settings->service != SMTP_RELAY && s->secure && !s->authenticated &&
+           s->settings->mechanisms;
+}
+
+static void write_mechanisms(const struct smtp_server *s, struct buffer *out)
+{
+    buffer_puts(out, "250 AUTH");
+    for (unsigned m = 0; m < SASL_MECHANISMS; m++)
+        if (s->settings->mechanisms >> m & 1)
+            buffer_printf(out, " %.*s", STR_ARG(sasl_name((enum sasl_mechanism)m)));
+    buffer_puts(out, "\r\n");
 }
 
 /* RFC 4865: how long a mail may be held, and until when that is. */
@@ -151,7 +162,7 @@ static enum smtp_server_event on_ehlo(struct smtp_server *s, struct str args, st
     if (starttls)
         buffer_puts(out, "250 STARTTLS\r\n");
     if (auth)
-        buffer_puts(out, "250 AUTH PLAIN LOGIN\r\n");
+        write_mechanisms(s, out);
     return forget_told(s);
 }
 
@@ -172,15 +183,24 @@ enum smtp_server_event verb_on_sasl(struct smtp_server *s, enum sasl_status stat
 {
     if (status == SASL_ASK) {
         line_set_max(&s->line, LIMIT_AUTH_BYTES);
-        reply_write_text(REPLY_334_CHALLENGE, sasl_challenge(s->auth_step), out);
+        reply_write_text(REPLY_334_CHALLENGE, sasl_challenge(&s->auth), out);
         return SMTP_SERVER_MORE;
     }
     line_set_max(&s->line, LIMIT_COMMAND_BYTES);
     if (status == SASL_READY)
         return verb_owe(s, SMTP_SERVER_AUTH);
-    sasl_wipe(&s->auth_user);
-    sasl_wipe(&s->auth_password);
     return verb_refuse(s, sasl_refusal(status), out);
+}
+
+void verb_challenge(struct smtp_server *s, struct str message, struct buffer *out)
+{
+    struct buffer coded;
+    must(message.len <= SASL_MESSAGE_BYTES);
+    buffer_init(&coded, 2 * SASL_MESSAGE_BYTES);
+    base64_encode(message, BASE64_PADDED, &coded);
+    line_set_max(&s->line, LIMIT_AUTH_BYTES);
+    buffer_printf(out, "334 %.*s\r\n", STR_ARG(buffer_str(&coded))); /* longer than other replies */
+    buffer_drop(&coded);
 }
 
 static enum smtp_server_event on_auth(struct smtp_server *s, struct str args, struct buffer *out)
@@ -191,7 +211,9 @@ static enum smtp_server_event on_auth(struct smtp_server *s, struct str args, st
         return verb_refuse(s, REPLY_503_AUTHENTICATED, out);
     if (args.len == 0)
         return verb_refuse(s, REPLY_501_SYNTAX, out);
-    return verb_on_sasl(s, sasl_start(&s->auth_step, args, &s->auth_user, &s->auth_password), out);
+    if (s->auth_failures >= s->settings->auth_failures_max)
+        return verb_close(s, REPLY_421_ERRORS, out);
+    return verb_on_sasl(s, sasl_start(&s->auth, args, s->settings->mechanisms), out);
 }
 
 /* "FROM:<path> parameters"; blanks behind the colon are forgiven, as everybody does. */

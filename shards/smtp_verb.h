@@ -27,6 +27,9 @@ enum smtp_server_event verb_run(struct smtp_server *s, struct str line, bool mor
 enum smtp_server_event verb_on_sasl(struct smtp_server *s, enum sasl_status status,
                                     struct buffer *out);
 
+/* 334 with the base64 of `message`. */
+void verb_challenge(struct smtp_server *s, struct str message, struct buffer *out);
+
 enum smtp_server_event verb_say(enum reply reply, struct buffer *out);
 enum smtp_server_event verb_refuse(struct smtp_server *s, enum reply reply, struct buffer *out);
 enum smtp_server_event verb_owe(struct smtp_server *s, enum smtp_server_event event);

@@ -3,6 +3,7 @@
 
 #include "core/base/base.h"
 #include "core/coordinator/request.h"
+#include "crypto/scram.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +191,8 @@ static bool take_option(struct command_line *l, const char *name, const char *va
         o->network = str_c(value);
     else if (l->verb && has_argument(l->verb, "filter") && is_filter_flag(name))
         put_filter(l, name, value);
-    else if (l->verb && has_argument(l->verb, name) && strcmp(name, "hash") != 0)
+    else if (l->verb && has_argument(l->verb, name) && strcmp(name, "hash") != 0 &&
+             strcmp(name, "scram") != 0)
         js_text(&l->writer, name, value);
     else
         return false;
@@ -312,10 +314,15 @@ static int complete(struct command_line *l)
         }
     }
     if (has_argument(l->verb, "hash")) {
-        if (!ask_password(&text, strcmp(l->verb->name, "user add") == 0))
+        struct buffer scram;
+        buffer_init(&scram, SCRAM_TEXT_BYTES);
+        if (!ask_password(&text, &scram, strcmp(l->verb->name, "user add") == 0)) {
             status = REFUSED;
-        else if (text.len)
+        } else if (text.len) {
             js_str(&l->writer, "hash", buffer_str(&text));
+            js_str(&l->writer, "scram", buffer_str(&scram));
+        }
+        buffer_drop(&scram);
     }
     buffer_drop(&text);
     return status;

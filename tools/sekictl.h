@@ -45,9 +45,10 @@ unsigned text_columns(struct str text);
  * errors were printed. */
 bool read_organisation(const char *path, const struct options *o, struct buffer *text);
 
-/* Ask for a password, or take a line of standard input, and hash it. False: it was said why. An
- * empty password gives an empty hash when `may_be_empty`. */
-bool ask_password(struct buffer *hash, bool may_be_empty);
+/* Ask for a password, or take a line of standard input, and make what is kept in its place: the
+ * hash, and the verifier for SCRAM. False: it was said why. An empty password gives nothing when
+ * `may_be_empty`. */
+bool ask_password(struct buffer *hash, struct buffer *scram, bool may_be_empty);
 
 bool read_whole(const char *path, struct buffer *text);
 

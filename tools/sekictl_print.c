@@ -298,7 +298,9 @@ static void print_user(const struct js_value *row)
     print_text(stdout, text_of(row, "org"), 16);
     (void)fputc(' ', stdout);
     print_text(stdout, text_of(row, "name"), 20);
-    (void)printf(" %-11s ", flag_of(row, "password") ? "password" : "no password");
+    (void)printf(" %-11s ", !flag_of(row, "password") ? "no password"
+                            : flag_of(row, "scram")   ? "password"
+                                                      : "no SCRAM");
     print_list_of(js_member(row, "roles"));
     (void)fputc('\n', stdout);
 }

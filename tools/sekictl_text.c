@@ -3,6 +3,7 @@
 #include "core/mail/utf8.h"
 #include "core/policy/rulefile.h"
 #include "crypto/credential.h"
+#include "crypto/scram.h"
 #include "tools/sekictl.h"
 
 #include <errno.h>
@@ -139,13 +140,17 @@ int test_config(const char *path)
 
 /* --- passwords ------------------------------------------------------------------------------- */
 
-static bool hash_password(struct str password, struct buffer *hash)
+static bool hash_password(struct str password, struct buffer *hash, struct buffer *scram)
 {
-    uint8_t salt[CREDENTIAL_SALT_BYTES];
+    uint8_t salt[CREDENTIAL_SALT_BYTES], scram_salt[SCRAM_SALT_BYTES];
     random_bytes(salt, sizeof salt);
-    if (credential_hash(password, salt, &credential_standard, hash))
+    random_bytes(scram_salt, sizeof scram_salt);
+    if (str_find(password, '\0') == SIZE_MAX &&
+        credential_hash(password, salt, &credential_standard, hash) &&
+        scram_make(password, scram_salt, SCRAM_ITERATIONS, scram))
         return true;
-    complain("the password is empty or longer than %d bytes", CREDENTIAL_PASSWORD_BYTES);
+    complain("the password is empty, longer than %d bytes, or has a NUL byte in it",
+             CREDENTIAL_PASSWORD_BYTES);
     return false;
 }
 
@@ -173,7 +178,7 @@ static bool read_line(const char *prompt, struct buffer *line)
     return got >= 0 && !line->full;
 }
 
-bool ask_password(struct buffer *hash, bool may_be_empty)
+bool ask_password(struct buffer *hash, struct buffer *scram, bool may_be_empty)
 {
     struct buffer first;
     struct buffer again;
@@ -186,7 +191,8 @@ bool ask_password(struct buffer *hash, bool may_be_empty)
     if (!same)
         complain("the passwords differ, or are too long");
     else
-        good = first.len == 0 && may_be_empty ? true : hash_password(buffer_str(&first), hash);
+        good =
+            first.len == 0 && may_be_empty ? true : hash_password(buffer_str(&first), hash, scram);
     if (first.at)
         explicit_bzero(first.at, first.room);
     if (again.at)
@@ -202,14 +208,18 @@ static bool hash_users(struct organisation *o, const struct options *options)
         const struct user *u = &o->users[i];
         struct str password = u->password;
         struct buffer hash;
+        struct buffer scram;
         bool good = true;
-        if (!password.len && !u->password_hash.len)
+        if (!password.len && !u->password_hash.len && !u->password_scram.len)
             password = options->standard_password;
         if (!password.len)
             continue;
         buffer_init(&hash, 512);
-        good = hash_password(password, &hash) && organisation_set_hash(o, i, buffer_str(&hash));
+        buffer_init(&scram, SCRAM_TEXT_BYTES);
+        good = hash_password(password, &hash, &scram) &&
+               organisation_set_hash(o, i, buffer_str(&hash), buffer_str(&scram));
         buffer_drop(&hash);
+        buffer_drop(&scram);
         if (!good)
             return false;
     }

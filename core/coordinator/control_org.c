@@ -145,7 +145,8 @@ static void put_users(struct client *client, const struct organisation *o)
         if (u->roles & ROLE_APPROVER)
             js_text(&w, NULL, "approver");
         js_end(&w, ']');
-        js_flag(&w, "password", u->password_hash.len > 0);
+        js_flag(&w, "password", u->password_hash.len || u->password_scram.len);
+        js_flag(&w, "scram", u->password_scram.len > 0);
         control_row_end(client, &w);
     }
 }
@@ -247,6 +248,7 @@ void control_on_user_add(struct coordinator *c, struct client *client)
             (struct user){.address = address,
                           .name = request_str(&client->request, "name"),
                           .password_hash = request_str(&client->request, "hash"),
+                          .password_scram = request_str(&client->request, "scram"),
                           .roles = roles};
         o->users = users;
         apply_organisation(c, client, o);
@@ -275,6 +277,7 @@ void control_on_user_password(struct coordinator *c, struct client *client)
     if (!o)
         return;
     o->users[index].password_hash = request_str(&client->request, "hash");
+    o->users[index].password_scram = request_str(&client->request, "scram"); /* old one: gone */
     apply_organisation(c, client, o);
     organisation_drop(&o);
 }

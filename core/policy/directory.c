@@ -55,6 +55,8 @@ static bool claim_users(struct directory *d, struct organisation *o, struct buff
         struct membership *m = heap_take(sizeof *m);
         *m = (struct membership){o, &o->users[i]};
         map_set(&d->users, o->users[i].key, m);
+        d->passwords += o->users[i].password_hash.len || o->users[i].password_scram.len;
+        d->scrams += o->users[i].password_scram.len > 0;
     }
     return is_ours;
 }
@@ -141,6 +143,11 @@ const struct user *directory_user(const struct directory *d, struct str login,
     if (organisation)
         *organisation = m ? m->organisation : NULL;
     return m ? m->user : NULL;
+}
+
+bool directory_offers_scram(const struct directory *d)
+{
+    return d->scrams > 0 && d->scrams == d->passwords;
 }
 
 const struct organisation *directory_by_network(const struct directory *d, const void *address,

@@ -16,6 +16,7 @@ struct directory {
     struct organisation **at;
     size_t count;
     struct map names, users, domains, hosts, networks;
+    size_t passwords, scrams; /* users with a password, and those of them with a SCRAM verifier */
     uint8_t prefixes[2][129]; /* [0] IPv4, [1] IPv6: lengths in use, longest first */
     size_t prefix_count[2];
 };
@@ -29,6 +30,10 @@ const struct organisation *directory_find(const struct directory *d, struct str 
 /* By address or login name (which is the address), without case. `organisation` may be NULL. */
 const struct user *directory_user(const struct directory *d, struct str login,
                                   const struct organisation **organisation);
+
+/* Can everybody who has a password sign in by SCRAM? A client that sees it offered takes it, and
+ * who has no verifier would fail there, with the right password. */
+bool directory_offers_scram(const struct directory *d);
 
 /* `address` in network order, 4 or 16 bytes. NULL: nobody's. */
 const struct organisation *directory_by_network(const struct directory *d, const void *address,

@@ -55,12 +55,13 @@ bool organisation_may_send(const struct organisation *o, const struct user *u, s
     return false;
 }
 
-bool organisation_set_hash(struct organisation *o, size_t user, struct str hash)
+bool organisation_set_hash(struct organisation *o, size_t user, struct str hash, struct str scram)
 {
-    struct str copy = arena_copy(&o->arena, hash);
-    if (!copy.at)
+    struct str copy = arena_copy(&o->arena, hash), verifier = arena_copy(&o->arena, scram);
+    if (!copy.at || !verifier.at)
         return false;
     o->users[user].password_hash = copy;
+    o->users[user].password_scram = verifier;
     o->users[user].password = STR("");
     return true;
 }

@@ -27,7 +27,8 @@ struct user {
     struct str address; /* local part as written */
     struct str key;     /* keyset.h */
     struct str name, supervisor;
-    struct str password_hash; /* PHC string; empty: no password, sign-in is refused */
+    struct str password_hash;  /* PHC string; empty: no password, sign-in is refused */
+    struct str password_scram; /* SCRAM-SHA-256$...; empty: that mechanism is refused */
     struct str password; /* plain; only when rulefile_options allow it, and never with a hash */
     uint32_t roles;
     struct str_list send_as;
@@ -79,7 +80,9 @@ bool organisation_may_send(const struct organisation *o, const struct user *u, s
 /* Members act for a shared mailbox: release and discard its mail. */
 bool organisation_is_member(const struct group *g, const struct user *u);
 
-/* Copies `hash` and forgets the plain password. Before directory_make() only. */
-NODISCARD bool organisation_set_hash(struct organisation *o, size_t user, struct str hash);
+/* Copies what is kept in place of a password, and forgets the plain one. Before directory_make()
+ * only. */
+NODISCARD bool organisation_set_hash(struct organisation *o, size_t user, struct str hash,
+                                     struct str scram);
 
 #endif

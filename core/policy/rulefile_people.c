@@ -1,5 +1,6 @@
 /* Users, groups, and the shapes of calendars and dictionaries. */
 #include "core/base/base.h"
+#include "core/base/base64.h"
 #include "core/policy/rulefile_parts.h"
 
 static const struct str role_names[] = {STR_INIT("administrator"), STR_INIT("approver")};
@@ -44,12 +45,39 @@ static void read_hash(struct reading *r, const struct node *n, struct user *u)
         doc_error(&r->d, n, "password_hash: $argon2id$v=19$m=…,t=…,p=…$salt$hash is wanted");
 }
 
+static bool is_base64(struct str text, size_t least, size_t most)
+{
+    struct buffer b;
+    buffer_init(&b, most + 4);
+    bool good = base64_decode(text, BASE64_PADDED, &b) && b.len >= least && b.len <= most;
+    buffer_drop(&b);
+    return good;
+}
+
+/* SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey (RFC 5803, as PostgreSQL writes it) */
+static void read_scram(struct reading *r, const struct node *n, struct user *u)
+{
+    const struct str prefix = STR("SCRAM-SHA-256$");
+    uint64_t iterations;
+    if (!read_text(r, n, &u->password_scram))
+        return;
+    struct str rest = str_skip(u->password_scram, prefix.len);
+    bool good = str_starts(u->password_scram, prefix) &&
+                str_number(str_cut(&rest, ':'), 1000000, &iterations) && iterations >= 4096 &&
+                is_base64(str_cut(&rest, '$'), 8, 64) && is_base64(str_cut(&rest, ':'), 32, 32) &&
+                is_base64(rest, 32, 32);
+    if (!good)
+        doc_error(&r->d, n,
+                  "password_scram: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey is wanted, "
+                  "with 4096 iterations or more");
+}
+
 static void read_password(struct reading *r, const struct node *n, struct user *u)
 {
     if (!r->options->allow_password)
         doc_error(&r->d, n->key, "`password` in plain text is for sandboxes; use password_hash");
-    else if (u->password_hash.len)
-        doc_error(&r->d, n->key, "`password` beside password_hash");
+    else if (u->password_hash.len || u->password_scram.len)
+        doc_error(&r->d, n->key, "`password` beside password_hash or password_scram");
     else
         (void)read_text(r, n, &u->password);
 }
@@ -64,8 +92,9 @@ static void read_grants(struct reading *r, const struct node *n, struct user *u)
 static void read_user(struct reading *r, const struct node *n, struct user *u)
 {
     static const struct str keys[] = {
-        STR_INIT("address"),    STR_INIT("name"),  STR_INIT("password_hash"), STR_INIT("password"),
-        STR_INIT("supervisor"), STR_INIT("roles"), STR_INIT("send_as"),
+        STR_INIT("address"),  STR_INIT("name"),           STR_INIT("password_hash"),
+        STR_INIT("password"), STR_INIT("password_scram"), STR_INIT("supervisor"),
+        STR_INIT("roles"),    STR_INIT("send_as"),
     };
     if (!want_map(r, n, "a user"))
         return;
@@ -86,6 +115,8 @@ static void read_user(struct reading *r, const struct node *n, struct user *u)
         (void)read_address(r, value, &u->supervisor);
     if ((value = node_get(n, STR("password_hash"))))
         read_hash(r, value, u);
+    if ((value = node_get(n, STR("password_scram"))))
+        read_scram(r, value, u);
     if ((value = node_get(n, STR("password"))))
         read_password(r, value, u);
     if ((value = node_get(n, STR("roles"))))

@@ -51,6 +51,7 @@ static void write_users(struct buffer *out, const struct organisation *o)
         write_pair(out, "  - {", "address", u->address);
         write_pair(out, ", ", "name", u->name);
         write_pair(out, ", ", "password_hash", u->password_hash);
+        write_pair(out, ", ", "password_scram", u->password_scram);
         write_pair(out, ", ", "password", u->password);
         write_pair(out, ", ", "supervisor", u->supervisor);
         if (u->roles)

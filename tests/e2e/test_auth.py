@@ -1,13 +1,17 @@
 """Who may send as whom, and how one says who one is (attacks.md 3)."""
 import base64
+import os
 import socket
 import ssl
+import subprocess
+import time
 import unittest
 
-from harness import (PASSWORD, BadReply, Client, Closed, Gateway, ScriptSink, simple_mail,
-                     wait_until)
+from harness import (PASSWORD, BadReply, Client, Closed, Gateway, ScriptSink, endpoint,
+                     simple_mail, wait_until)
 
 SENDER, RECIPIENT = "alice@int.example", "bob@int.example"
+NO_PROOF = "c=biws,r=a,p=WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="  # and another nonce
 
 
 def b64(data):
@@ -200,6 +204,133 @@ class Auth(unittest.TestCase):
             Client(self.gate.submissions, tls=True, context=old)
 
 
+class Scram(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.sink = cls.enterClassContext(ScriptSink())
+        cls.gate = cls.enterClassContext(Gateway(route=cls.sink.address))
+
+    def secure(self, service="submissions"):
+        return self.gate.client(service, user=None)
+
+    def test_on_both_services(self):
+        for service in ("submission", "submissions"):
+            with self.subTest(service=service), self.secure(service) as c:
+                self.assertEqual(c.features["AUTH"], "PLAIN LOGIN SCRAM-SHA-256")
+                self.assertEqual(c.auth(SENDER, PASSWORD, "SCRAM-SHA-256").code, 235)
+                c.expect(f"MAIL FROM:<{SENDER}>", 250)
+                c.expect("AUTH SCRAM-SHA-256 biwsbj1hLHI9Yg==", 503)
+        with self.secure() as c:
+            self.assertEqual(c.auth("Alice@INT.example", PASSWORD, "SCRAM-SHA-256").code, 235)
+
+    def test_TLSIN_05_not_before_tls_and_not_at_relay(self):
+        for address in (self.gate.submission, self.gate.relay):
+            with Client(address, ehlo="a.example") as c:
+                self.assertNotIn("AUTH", c.features)
+                c.expect("AUTH SCRAM-SHA-256 biwsbj1hLHI9Yg==", 5)
+
+    def test_TLSIN_09_an_unknown_user_looks_like_a_known_one(self):
+        replies, seen = set(), {}
+        for user in (SENDER, "nobody@int.example", "NOBODY@int.example", "x@ext.example"):
+            for _ in range(3):
+                with self.secure() as c:
+                    reply = c.auth(user, "wrong", "SCRAM-SHA-256")
+                    self.assertEqual(reply.code, 535)
+                    replies.add(reply.text)
+                    first = c.scram_first
+                    seen.setdefault(user.lower(), set()).add((first["s"], first["i"]))
+                    c.expect(f"MAIL FROM:<{SENDER}>", 530)
+        self.assertEqual(len(replies), 1, "the reply tells which users there are")
+        self.assertEqual({len(one) for one in seen.values()}, {1}, "one salt for one name")
+        salts = [salt for one in seen.values() for salt, _ in one]
+        self.assertEqual(len(set(salts)), 3)
+        self.assertEqual(len({len(salt) for salt in salts}), 1)
+        self.assertEqual(len({count for one in seen.values() for _, count in one}), 1)
+
+    def test_TLSIN_07_broken_messages(self):
+        rows = {"n,,n=alice@int.example,r=a": 334, "n,,n=,r=a": 501, "x": 501, "": 501,
+                "p=tls-exporter,,n=a,r=b": 501, "n,a=bob@int.example,n=alice@int.example,r=a": 535,
+                "n,,n=a\nINJECTED=1,r=b": 501, "n,,n=a=,r=b": 501}
+        for first, code in rows.items():
+            with self.subTest(first=first), self.secure() as c:
+                self.assertEqual(c.command("AUTH SCRAM-SHA-256 " + (b64(first) or "=")).code, code)
+                if code == 334:
+                    c.expect(b64(NO_PROOF), 535)
+                c.expect(f"MAIL FROM:<{SENDER}>", 530)
+        with self.secure() as c:
+            c.expect("AUTH SCRAM-SHA-256 " + b64("n,,n=alice@int.example,r=a"), 334)
+            c.expect("*", 501)
+            c.expect("", 500)  # an empty line is no proof once the exchange is over
+            c.expect("AUTH SCRAM-SHA-256 " + b64("n,,n=alice@int.example,r=a"), 334)
+            c.expect("", 501)
+            self.assertEqual(c.auth(SENDER, PASSWORD, "SCRAM-SHA-256").code, 235)
+
+    def test_msmtp(self):
+        host, port = endpoint(self.gate.submissions)
+        config = os.path.join(self.gate.dir, "msmtprc")
+        for mechanism in ("scram-sha-256", "on"):
+            subject = f"msmtp {mechanism}"
+            with open(config, "w", encoding="ascii") as f:
+                os.chmod(config, 0o600)
+                f.write(f"account default\nhost {host}\nport {port}\ntls on\ntls_starttls off\n"
+                        f"tls_trust_file {self.gate.ca}\ntls_host_override localhost\n"
+                        f"auth {mechanism}\nuser {SENDER}\npassword {PASSWORD}\nfrom {SENDER}\n")
+            mail = simple_mail(SENDER, RECIPIENT, subject).replace(b"\r\n", b"\n")
+            subprocess.run(["msmtp", "-C", config, RECIPIENT], input=mail, check=True, timeout=60)
+            self.gate.wait_states(self.gate.mail_with(subject)["id"], "delivered")
+
+
+class Stores(unittest.TestCase):
+    """What is kept in place of passwords decides what is offered."""
+    HASH = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"
+
+    def make(self, *users):
+        lines = "".join(f"  - {{address: {user}@other.example{more}}}\n" for user, more in users)
+        return f"organisation: other\ndomains: [other.example]\nusers:\n{lines}"
+
+    def mechanisms(self, gate):
+        with gate.client("submissions", user=None) as c:
+            return c.features["AUTH"]
+
+    def test_offered_when_all_who_have_a_password_can(self):
+        # RFC 7677 3: the password is "pencil"
+        verifier = ("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
+                    "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
+                    "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")
+        with Gateway(route="127.0.0.1:1") as gate:
+            def load(*users):
+                done = gate.run_ctl("org", "import", "-", json_output=False,
+                                    stdin=self.make(*users))
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("SCRAM-SHA-256", self.mechanisms(gate))
+            load(("old", f', password_hash: "{self.HASH}"'))
+            self.assertEqual(self.mechanisms(gate), "PLAIN LOGIN")
+            rows = {u["address"]: u["scram"] for u in gate.ctl("user", "list")[0]}
+            self.assertFalse(rows["old@other.example"])
+            self.assertTrue(rows[SENDER])
+            with gate.client("submissions", user=None) as c:
+                c.expect("AUTH SCRAM-SHA-256 biwsbj1hLHI9Yg==", 504)
+            load(("none", ""), ("pen", f', password_scram: "{verifier}"'))
+            self.assertIn("SCRAM-SHA-256", self.mechanisms(gate))
+            for mechanism in ("PLAIN", "LOGIN", "SCRAM-SHA-256"):
+                for user, password, code in (("pen", "pencil", 235), ("pen", "pencils", 535),
+                                             ("none", "pencil", 535)):
+                    with gate.client("submissions", user=None) as c:
+                        reply = c.auth(f"{user}@other.example", password, mechanism)
+                        self.assertEqual(reply.code, code, (mechanism, user, password))
+            text = gate.ctl("org", "export", "other")[0][0]["text"]
+            self.assertIn(verifier, text)
+            # A new password takes the old proof away.
+            done = gate.run_ctl("user", "password", "pen@other.example", json_output=False,
+                                stdin="another-password\n")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for password, code in (("pencil", 535), ("another-password", 235)):
+                for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+                    with gate.client("submissions", user=None) as c:
+                        reply = c.auth("pen@other.example", password, mechanism)
+                        self.assertEqual(reply.code, code, (mechanism, password))
+
+
 class Tickets(unittest.TestCase):
     SERVICES = ("relay", "submission", "submissions")
 
@@ -243,6 +374,40 @@ class Tickets(unittest.TestCase):
 
 
 class Throttle(unittest.TestCase):
+    def test_TLSIN_09_an_answer_is_held_back_and_nobody_else_waits(self):
+        with Gateway(route="127.0.0.1:1", settings={"auth_delay": "2s"}, shards=1) as gate, \
+                gate.client("submissions", user=None) as c:
+            for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+                start = time.monotonic()
+                line = b64(f"\0{SENDER}\0wrong")
+                if mechanism == "PLAIN":
+                    c.send(f"AUTH PLAIN {line}\r\n".encode())
+                else:
+                    c.expect("AUTH SCRAM-SHA-256 " + b64(f"n,,n={SENDER},r=a"), 334)
+                    c.send(b64(NO_PROOF).encode() + b"\r\n")
+                with gate.client("submissions") as other:  # the same worker serves it meanwhile
+                    other.expect(f"MAIL FROM:<{SENDER}>", 250)
+                self.assertLess(time.monotonic() - start, 2)
+                self.assertEqual(c.reply().code, 535)
+                self.assertGreaterEqual(time.monotonic() - start, 2)
+            c.expect("NOOP", 250)
+            with gate.client("submissions", user=None) as gone:
+                gone.send(f"AUTH PLAIN {line}\r\n".encode())
+                time.sleep(0.5)
+            time.sleep(2)  # its answer finds nobody
+            self.assertEqual(gate.ctl("status")[0][0]["counters"]["smtpd_auth_failed"], 3)
+            self.assertEqual({row["user"] for row in gate.log("auth_failed")}, {SENDER})
+
+    def test_TLSIN_09_wrong_passwords_of_one_connection(self):
+        settings = {"auth_failures_per_connection": "2"}
+        with Gateway(route="127.0.0.1:1", settings=settings) as gate, \
+                gate.client("submissions", user=None) as c:
+            self.assertEqual(c.auth(SENDER, "wrong").code, 535)
+            self.assertEqual(c.auth(SENDER, "wrong", "SCRAM-SHA-256").code, 535)
+            c.expect("NOOP", 250)
+            self.assertEqual(c.auth(SENDER, PASSWORD).code, 421)
+            self.assertEqual(c.replies_until_close(), [])
+
     def test_many_failures_end_the_connection(self):
         with Gateway(route="127.0.0.1:1", settings={"errors": "3"}) as gate, \
                 gate.client("submissions", user=None) as c:

@@ -61,10 +61,18 @@ static void on_rcpt(struct play *p)
 
 static void on_auth(struct play *p)
 {
-    struct str user = buffer_str(&p->server.auth_user);
+    const struct sasl *a = &p->server.auth;
+    struct str user = buffer_str(&a->user);
     check(p->server.secure && !p->server.authenticated, "AUTH where none may be");
     check(user.len > 0 && str_find(user, '\0') == SIZE_MAX && str_find(user, '\n') == SIZE_MAX,
           "user");
+    if (a->mechanism == SASL_SCRAM_SHA_256) {
+        check(a->is_first || a->message.len <= SASL_MESSAGE_BYTES, "message");
+        if (a->is_first || a->message.len) {
+            smtp_server_challenge(&p->server, buffer_str(&a->message), &p->log);
+            return;
+        }
+    }
     smtp_server_settle_auth(&p->server,
                             user.at[0] == 'a' ? REPLY_235_AUTHENTICATED : REPLY_535_AUTH, &p->log);
 }
@@ -163,6 +171,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .message_bytes_max = data[0] & 8 ? 40 : 4000,
         .recipients_max = 3,
         .errors_max = 10,
+        .mechanisms = (1 << SASL_MECHANISMS) - 1,
+        .auth_failures_max = 5,
         .service = data[0] & 3 ? SMTP_SUBMISSION : SMTP_RELAY,
         .tls_offered = data[0] & 4,
     };

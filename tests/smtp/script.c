@@ -75,7 +75,9 @@ static void start_session(struct script *s, struct str name)
                      .recipients_max = 100,
                      .errors_max = 20,
                      .future_max_s = 604800,
-                     .service = SMTP_RELAY},
+                     .service = SMTP_RELAY,
+                     .mechanisms = 1 << SASL_PLAIN | 1 << SASL_LOGIN,
+                     .auth_failures_max = 3},
         .cut = true,
         .steps = s->steps + s->step_count,
     };
@@ -97,6 +99,8 @@ static bool set(struct session *n, struct str key, struct str value)
         n->settings.recipients_max = (uint32_t)number;
     } else if (str_eq(key, STR("errors")) && is_number) {
         n->settings.errors_max = (uint32_t)number;
+    } else if (str_eq(key, STR("scram"))) {
+        n->settings.mechanisms |= 1 << SASL_SCRAM_SHA_256;
     } else if (str_eq(key, STR("tls"))) {
         n->settings.tls_offered = str_eq(value, STR("on"));
     } else if (str_eq(key, STR("cut"))) {

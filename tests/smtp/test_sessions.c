@@ -65,9 +65,20 @@ static void on_message(struct player *p)
 
 static void on_auth(struct player *p)
 {
-    bool dead = str_eq(buffer_str(&p->server.auth_user), STR("dead"));
-    bool right = str_eq(buffer_str(&p->server.auth_user), STR("alice")) &&
-                 str_eq(buffer_str(&p->server.auth_password), STR("secret"));
+    const struct sasl *a = &p->server.auth;
+    bool dead = str_eq(buffer_str(&a->user), STR("dead"));
+    bool right = str_eq(buffer_str(&a->user), STR("alice")) &&
+                 str_eq(buffer_str(&a->password), STR("secret"));
+    /* "SCRAM" of the test: any first message, then the message "secret", then an empty one */
+    if (a->mechanism == SASL_SCRAM_SHA_256) {
+        bool proves = str_eq(buffer_str(&a->message), STR("secret"));
+        right = !a->is_first && a->message.len == 0;
+        if (!dead && (a->is_first || proves)) {
+            smtp_server_challenge(&p->server, a->is_first ? STR("prove it") : STR("so do I"),
+                                  &p->out);
+            return;
+        }
+    }
     enum reply refusal = dead ? REPLY_454_AUTH : REPLY_535_AUTH;
     smtp_server_settle_auth(&p->server, right ? REPLY_235_AUTHENTICATED : refusal, &p->out);
 }

@@ -5,8 +5,10 @@
 
 static struct buffer errors;
 
-#define HEAD  "organisation: o\ndomains: [int.example]\n" /* two lines */
-#define ALICE "  - {address: alice@int.example"
+#define HEAD       "organisation: o\ndomains: [int.example]\n" /* two lines */
+#define SCRAM_SALT "W22ZaJ0SNY7soEsUEjb6gQ=="
+#define SCRAM_KEY  "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
+#define ALICE      "  - {address: alice@int.example"
 
 /* Each row is a whole file and exactly what is said about it. */
 static const struct {
@@ -59,6 +61,21 @@ static const struct {
      "f:4:34: `password` in plain text is for sandboxes; use password_hash\n"},
     {"hash of another kind", HEAD "users:\n" ALICE ", password_hash: \"$1$abc\"}\n",
      "f:4:49: password_hash: $argon2id$v=19$m=…,t=…,p=…$salt$hash is wanted\n"},
+    {"SCRAM verifier of another kind",
+     HEAD "users:\n" ALICE ", password_scram: \"SCRAM-SHA-1$4096:" SCRAM_SALT "$" SCRAM_KEY
+          ":" SCRAM_KEY "\"}\n",
+     "f:4:50: password_scram: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey is wanted, "
+     "with 4096 iterations or more\n"},
+    {"too few iterations",
+     HEAD "users:\n" ALICE ", password_scram: \"SCRAM-SHA-256$4095:" SCRAM_SALT "$" SCRAM_KEY
+          ":" SCRAM_KEY "\"}\n",
+     "f:4:50: password_scram: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey is wanted, "
+     "with 4096 iterations or more\n"},
+    {"one key",
+     HEAD "users:\n" ALICE ", password_scram: \"SCRAM-SHA-256$4096:" SCRAM_SALT "$" SCRAM_KEY
+          "\"}\n",
+     "f:4:50: password_scram: SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey is wanted, "
+     "with 4096 iterations or more\n"},
     {"control character", HEAD "users:\n" ALICE ", name: \"a\\nb\"}\n",
      "f:4:40: has a control character\n"},
 
@@ -190,7 +207,8 @@ static const char full[] =
     "hosts: [smtp.int.example]\n"
     "users:\n"
     "  - {address: Alice@int.example, name: 山田 花子, supervisor: carol@int.example,\n"
-    "     password_hash: \"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA\"}\n"
+    "     password_hash: \"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA\",\n"
+    "     password_scram: \"SCRAM-SHA-256$4096:" SCRAM_SALT "$" SCRAM_KEY ":" SCRAM_KEY "\"}\n"
     "  - {address: carol@int.example, roles: [approver, administrator], send_as: "
     "[info@int.example]}\n"
     "groups:\n"
@@ -228,7 +246,8 @@ static const char canonical[] =
     "hosts: [smtp.int.example]\n"
     "users:\n"
     "  - {address: Alice@int.example, name: 山田 花子, password_hash: "
-    "\"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA\", supervisor: "
+    "\"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA\", password_scram: "
+    "SCRAM-SHA-256$4096:" SCRAM_SALT "$" SCRAM_KEY ":" SCRAM_KEY ", supervisor: "
     "carol@int.example}\n"
     "  - {address: carol@int.example, roles: [administrator, approver], send_as: "
     "[info@int.example]}\n"
@@ -283,7 +302,7 @@ static void test_options(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(o);
     expect_str(o->users[0].password, STR("secret"), "plain password");
     expect(o->network_count == 1, "the sandbox's network");
-    expect(organisation_set_hash(o, 0, STR("$argon2id$x")), "hash");
+    expect(organisation_set_hash(o, 0, STR("$argon2id$x"), STR("")), "hash");
     expect(o->users[0].password.len == 0, "the plain one is forgotten");
     organisation_drop(&o);
     o = rulefile_read(STR(HEAD "networks: [127.0.0.0/8]\n"), "f", &sandbox, &errors);

@@ -45,77 +45,143 @@ static const struct {
     {"PLAIN AGFsaWNlAHNlY3JldA==", SASL_READY},
 };
 
-struct exchange {
-    enum sasl_step step;
-    struct buffer user, password;
+enum {
+    ALL = (1 << SASL_MECHANISMS) - 1
 };
 
-static void begin(struct exchange *x)
+/* Decoded messages of SCRAM-SHA-256, the first of an exchange. */
+static const struct {
+    const char *name;
+    struct str message;
+    enum sasl_status want;
+    const char *user;
+} scram_rows[] = {
+    {"RFC 7677 3", STR_INIT("n,,n=user,r=rOprNGfwEbeRWgbNEkqO"), SASL_READY, "user"},
+    {"could bind a channel", STR_INIT("y,,n=user,r=abc"), SASL_READY, "user"},
+    {"binds a channel", STR_INIT("p=tls-exporter,,n=user,r=abc"), SASL_MALFORMED, NULL},
+    {"the same authorisation identity", STR_INIT("n,a=user,n=user,r=abc"), SASL_READY, "user"},
+    {"another identity", STR_INIT("n,a=bob,n=user,r=abc"), SASL_OTHER_IDENTITY, NULL},
+    {"an identity without a=", STR_INIT("n,user,n=user,r=abc"), SASL_MALFORMED, NULL},
+    {"comma and = in a name", STR_INIT("n,,n=a=2Cb=3Dc,r=abc"), SASL_READY, "a,b=c"},
+    {"the same as identity", STR_INIT("n,a=a=2Cb,n=a=2Cb,r=abc"), SASL_READY, "a,b"},
+    {"= without 2C or 3D", STR_INIT("n,,n=a=2cb,r=abc"), SASL_MALFORMED, NULL},
+    {"= at the end", STR_INIT("n,,n=a=,r=abc"), SASL_MALFORMED, NULL},
+    {"extensions behind", STR_INIT("n,,n=user,r=abc,x=1"), SASL_READY, "user"},
+    {"an extension that must be known", STR_INIT("n,,m=1,n=user,r=abc"), SASL_MALFORMED, NULL},
+    {"no user", STR_INIT("n,,n=,r=abc"), SASL_MALFORMED, NULL},
+    {"no nonce", STR_INIT("n,,n=user"), SASL_MALFORMED, NULL},
+    {"no flag", STR_INIT(",,n=user,r=abc"), SASL_MALFORMED, NULL},
+    {"LF in the user", STR_INIT("n,,n=us\ner,r=abc"), SASL_MALFORMED, NULL},
+    {"NUL in the nonce", STR_INIT("n,,n=user,r=a\0c"), SASL_MALFORMED, NULL},
+    {"DEL", STR_INIT("n,,n=us\x7f,r=abc"), SASL_MALFORMED, NULL},
+    {"UTF-8", STR_INIT("n,,n=\xe3\x81\x82,r=abc"), SASL_READY, "\xe3\x81\x82"},
+    {"nothing", STR_INIT(""), SASL_MALFORMED, NULL},
+};
+
+static enum sasl_status say(struct sasl *x, struct str plain)
 {
-    x->step = SASL_NOTHING;
-    buffer_init(&x->user, SASL_USER_BYTES);
-    buffer_init(&x->password, 1000);
+    struct buffer line;
+    buffer_init(&line, 10000);
+    base64_encode(plain, BASE64_PADDED, &line);
+    enum sasl_status status = sasl_feed(x, buffer_str(&line));
+    buffer_drop(&line);
+    return status;
 }
 
-static void end(struct exchange *x)
+static bool is_empty(const struct sasl *x)
 {
-    sasl_wipe(&x->user);
-    sasl_wipe(&x->password);
-}
-
-static enum sasl_status start(struct exchange *x, struct str args)
-{
-    return sasl_start(&x->step, args, &x->user, &x->password);
+    return x->step == SASL_NOTHING && !x->user.at && !x->password.at && !x->message.at;
 }
 
 static void test_plain(void)
 {
     for (size_t i = 0; i < countof(plain_rows); i++) {
-        struct exchange x;
-        struct buffer line;
-        begin(&x);
-        buffer_init(&line, 1000);
-        base64_encode(plain_rows[i].plain, BASE64_PADDED, &line);
-        expect(start(&x, STR("PLAIN")) == SASL_ASK, "%s", plain_rows[i].name);
-        enum sasl_status got = sasl_feed(&x.step, buffer_str(&line), &x.user, &x.password);
+        struct sasl x;
+        sasl_init(&x);
+        expect(sasl_start(&x, STR("PLAIN"), ALL) == SASL_ASK, "%s", plain_rows[i].name);
+        enum sasl_status got = say(&x, plain_rows[i].plain);
         expect(got == plain_rows[i].want, "%s: %d", plain_rows[i].name, (int)got);
         expect(x.step == SASL_NOTHING, "%s: goes on", plain_rows[i].name);
         if (got == SASL_READY)
             expect_str(buffer_str(&x.password), STR("secret"), plain_rows[i].name);
-        buffer_drop(&line);
-        end(&x);
+        else
+            expect(is_empty(&x), "%s: something is left", plain_rows[i].name);
+        sasl_drop(&x);
+        expect(is_empty(&x), "%s: something is left", plain_rows[i].name);
     }
+}
+
+static void test_scram(void)
+{
+    for (size_t i = 0; i < countof(scram_rows); i++) {
+        struct sasl x;
+        sasl_init(&x);
+        expect(sasl_start(&x, STR("SCRAM-SHA-256"), ALL) == SASL_ASK, "%s", scram_rows[i].name);
+        expect_str(sasl_challenge(&x), STR(""), scram_rows[i].name);
+        enum sasl_status got = say(&x, scram_rows[i].message);
+        expect(got == scram_rows[i].want, "%s: %d", scram_rows[i].name, (int)got);
+        if (got != SASL_READY) {
+            expect(is_empty(&x), "%s: something is left", scram_rows[i].name);
+            continue;
+        }
+        expect(x.is_first, "%s", scram_rows[i].name);
+        expect_str(buffer_str(&x.user), str_c(scram_rows[i].user), scram_rows[i].name);
+        expect_str(buffer_str(&x.message), scram_rows[i].message, scram_rows[i].name);
+        sasl_more(&x);
+        expect(say(&x, STR("c=biws,r=abc,p=AAAA")) == SASL_READY && !x.is_first, "next");
+        expect_str(buffer_str(&x.user), str_c(scram_rows[i].user), "the user stays");
+        sasl_more(&x);
+        expect(sasl_feed(&x, STR("")) == SASL_READY && x.message.len == 0, "an empty answer");
+        sasl_more(&x);
+        expect(say(&x, STR("a\nb")) == SASL_MALFORMED && is_empty(&x), "control byte, next");
+        sasl_drop(&x);
+    }
+    struct sasl x;
+    static char big[SASL_MESSAGE_BYTES + 1];
+    memset(big, 'a', sizeof big);
+    memcpy(big, "n,,n=user,r=", 12);
+    sasl_init(&x);
+    expect(sasl_start(&x, STR("SCRAM-SHA-256"), ALL) == SASL_ASK, "start");
+    expect(say(&x, str_from(big, SASL_MESSAGE_BYTES)) == SASL_READY, "the longest");
+    sasl_end(&x);
+    expect(sasl_start(&x, STR("SCRAM-SHA-256"), ALL) == SASL_ASK, "start");
+    expect(say(&x, str_from(big, sizeof big)) == SASL_MALFORMED, "longer");
+    sasl_drop(&x);
 }
 
 static void test_start(void)
 {
+    struct sasl x;
+    sasl_init(&x);
     for (size_t i = 0; i < countof(start_rows); i++) {
-        struct exchange x;
-        begin(&x);
-        enum sasl_status got = start(&x, str_c(start_rows[i].args));
+        enum sasl_status got = sasl_start(&x, str_c(start_rows[i].args), ALL);
         expect(got == start_rows[i].want, "%s: %d", start_rows[i].args, (int)got);
         expect((x.step == SASL_NOTHING) == (got != SASL_ASK), "%s: step", start_rows[i].args);
-        end(&x);
+        sasl_end(&x);
     }
+    for (unsigned m = 0; m < SASL_MECHANISMS; m++) {
+        struct str name = sasl_name((enum sasl_mechanism)m);
+        expect(sasl_start(&x, name, 1u << m) == SASL_ASK, "%.*s", STR_ARG(name));
+        expect(sasl_start(&x, name, ALL & ~(1u << m)) == SASL_NO_MECHANISM,
+               "%.*s where it is not offered", STR_ARG(name));
+    }
+    sasl_drop(&x);
 }
 
 static void test_login(void)
 {
-    struct exchange x;
-    begin(&x);
-    expect(start(&x, STR("LOGIN")) == SASL_ASK, "start");
-    expect_str(sasl_challenge(x.step), STR("VXNlcm5hbWU6"), "user");
-    expect(sasl_feed(&x.step, STR("YWxpY2U="), &x.user, &x.password) == SASL_ASK, "user");
-    expect_str(sasl_challenge(x.step), STR("UGFzc3dvcmQ6"), "password");
-    expect(sasl_feed(&x.step, STR("c2VjcmV0"), &x.user, &x.password) == SASL_READY, "password");
+    struct sasl x;
+    sasl_init(&x);
+    expect(sasl_start(&x, STR("LOGIN"), ALL) == SASL_ASK, "start");
+    expect_str(sasl_challenge(&x), STR("VXNlcm5hbWU6"), "user");
+    expect(sasl_feed(&x, STR("YWxpY2U=")) == SASL_ASK, "user");
+    expect_str(sasl_challenge(&x), STR("UGFzc3dvcmQ6"), "password");
+    expect(sasl_feed(&x, STR("c2VjcmV0")) == SASL_READY, "password");
     expect_str(buffer_str(&x.user), STR("alice"), "user");
     expect_str(buffer_str(&x.password), STR("secret"), "password");
-    end(&x);
-    begin(&x);
-    expect(start(&x, STR("LOGIN")) == SASL_ASK, "start");
-    expect(sasl_feed(&x.step, STR("*"), &x.user, &x.password) == SASL_CANCELLED, "cancel");
-    expect(x.step == SASL_NOTHING, "cancelled");
-    end(&x);
+    expect(sasl_start(&x, STR("LOGIN"), ALL) == SASL_ASK, "start");
+    expect(sasl_feed(&x, STR("*")) == SASL_CANCELLED && is_empty(&x), "cancel");
+    sasl_drop(&x);
 }
 
 static void test_refusals(void)
@@ -130,11 +196,9 @@ static void test_refusals(void)
 int main(void)
 {
     const struct test tests[] = {
-        {"TLSIN-07 PLAIN", test_plain},
-        {"TLSIN-07 first line", test_start},
-        {"TLSIN-07 LOGIN", test_login},
-        {"replies", test_refusals},
-        {0},
+        {"TLSIN-07 PLAIN", test_plain}, {"TLSIN-07 first line", test_start},
+        {"TLSIN-07 LOGIN", test_login}, {"TLSIN-07 SCRAM-SHA-256", test_scram},
+        {"replies", test_refusals},     {0},
     };
     return harness_run("sasl", tests);
 }
