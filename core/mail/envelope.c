@@ -196,6 +196,18 @@ static bool decode_head(struct message *m, struct str *in)
     return true;
 }
 
+/* In order, apart, and within the body: readers go through them once, and subtract. */
+static bool cuts_fit(const struct message *m)
+{
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < m->cut_count; i++) {
+        if (m->cuts[i].offset < end)
+            return false;
+        end = (uint64_t)m->cuts[i].offset + m->cuts[i].length;
+    }
+    return end <= m->body_bytes;
+}
+
 struct message *message_decode(uint64_t id, struct str payload)
 {
     /* recipients are larger in memory than on disk: at most six times */
@@ -205,7 +217,7 @@ struct message *message_decode(uint64_t id, struct str payload)
     m->id = id;
     struct str in = arena_copy(&m->arena, payload);
     if (!in.at || !decode_head(m, &in) || !decode_cuts(m, &in) || !decode_body(m, &in) ||
-        !decode_recipients(m, &in))
+        !cuts_fit(m) || !decode_recipients(m, &in))
         message_drop(&m);
     return m;
 }

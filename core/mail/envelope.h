@@ -55,7 +55,8 @@ struct extent {
     uint64_t length;     /* payload bytes */
 };
 
-/* A piece of the stored body that never leaves: a Bcc field. */
+/* A piece of the stored body that never leaves: a Bcc field. Those of a message are in order, apart
+ * from each other and within its body; a record where they are not is damaged. */
 struct cut {
     uint32_t offset, length;
 };

@@ -12,6 +12,12 @@ static void check_message(struct str payload)
     struct message *m = message_decode(1, payload);
     if (!m)
         return;
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < m->cut_count; i++) {
+        must(m->cuts[i].offset >= end);
+        end = (uint64_t)m->cuts[i].offset + m->cuts[i].length;
+    }
+    must(end <= m->body_bytes);
     struct buffer once, twice;
     buffer_init(&once, MAX_BYTES);
     buffer_init(&twice, MAX_BYTES);

@@ -59,11 +59,16 @@ static struct message *some_message(struct dice *d)
                                  &m->subject,      &m->message_id, &m->token, &m->prefix};
     for (size_t i = 0; i < countof(texts); i++)
         *texts[i] = some_text(m, d);
+    some_body(m, d);
     m->cut_count = (uint32_t)dice_below(d, 4);
     m->cuts = arena_take(&m->arena, m->cut_count * sizeof *m->cuts);
-    for (uint32_t i = 0; i < m->cut_count; i++)
-        m->cuts[i] = (struct cut){(uint32_t)dice_u64(d), (uint32_t)dice_u64(d)};
-    some_body(m, d);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < m->cut_count; i++) {
+        m->cuts[i] =
+            (struct cut){at + (uint32_t)dice_below(d, 1000), (uint32_t)dice_below(d, 1000)};
+        at = m->cuts[i].offset + m->cuts[i].length;
+    }
+    m->body_bytes = u64_max(m->body_bytes, at);
     m->recipient_count = (uint32_t)dice_below(d, 5);
     m->recipients = arena_take(&m->arena, m->recipient_count * sizeof *m->recipients);
     for (uint32_t i = 0; i < m->recipient_count; i++)
@@ -281,6 +286,47 @@ static void test_skew(void)
 
 static const struct {
     const char *name;
+    uint64_t body_bytes;
+    uint32_t count;
+    struct cut cuts[3];
+    bool want;
+} cut_rows[] = {
+    {"one, the whole body", 100, 1, {{0, 100}}, true},
+    {"one byte beyond the body", 100, 1, {{1, 100}}, false},
+    {"of a body that is empty", 0, 1, {{0, 1}}, false},
+    {"side by side", 100, 3, {{0, 10}, {10, 10}, {20, 80}}, true},
+    {"apart", 100, 2, {{5, 10}, {50, 10}}, true},
+    {"overlapping by a byte", 100, 2, {{0, 11}, {10, 10}}, false},
+    {"one in the other", 100, 2, {{0, 50}, {10, 10}}, false},
+    {"the same twice", 100, 2, {{10, 10}, {10, 10}}, false},
+    {"out of order", 100, 2, {{50, 10}, {0, 10}}, false},
+    {"beyond 4 GiB together", 100, 2, {{0, 0xffffffff}, {0, 0xffffffff}}, false},
+    {"an end beyond 4 GiB", 0xffffffff, 1, {{0xffffffff, 0xffffffff}}, false},
+};
+
+static void test_cuts(void)
+{
+    for (size_t i = 0; i < countof(cut_rows); i++) {
+        struct recipient r = {.release_ms = 9};
+        struct cut cuts[3];
+        memcpy(cuts, cut_rows[i].cuts, sizeof cuts);
+        struct message m = {.recipients = &r,
+                            .recipient_count = 1,
+                            .body_bytes = cut_rows[i].body_bytes,
+                            .cuts = cuts,
+                            .cut_count = cut_rows[i].count};
+        struct buffer payload;
+        buffer_init(&payload, CAP_BYTES);
+        message_encode(&m, &payload);
+        struct message *back = decode(buffer_str(&payload));
+        expect((back != NULL) == cut_rows[i].want, "%s", cut_rows[i].name);
+        message_drop(&back);
+        buffer_drop(&payload);
+    }
+}
+
+static const struct {
+    const char *name;
     struct str payload;
     bool counted, read; /* by states_count, by states_decode of two */
 } state_rows[] = {
@@ -383,6 +429,7 @@ int main(void)
         {"round trip", test_round_trip},
         {"every truncation, every damaged byte", test_damaged},
         {"version skew", test_skew},
+        {"cuts", test_cuts},
         {"states", test_states},
         {"due", test_due},
         {0},
