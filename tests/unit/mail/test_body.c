@@ -170,12 +170,82 @@ static void test_out(void)
         }
 }
 
+/* `in` in two chunks, the second from `at` on; the verdict at the end. */
+static enum body_in_status chunked(struct str in, size_t at, struct buffer *content)
+{
+    struct body_chunk b;
+    struct str run, parts[] = {str_head(in, at), str_skip(in, at)};
+    body_chunk_init(&b);
+    for (size_t i = 0; i < countof(parts); i++) {
+        b.left = parts[i].len;
+        enum body_in_status status;
+        do {
+            status = body_chunk_feed(&b, &parts[i], &run);
+            buffer_put(content, run);
+        } while (status != BODY_IN_DONE);
+        expect(b.left == 0 && parts[i].len == 0, "chunk %zu of %zu is eaten", i, at);
+    }
+    enum body_in_status status = body_chunk_end(&b, &run);
+    buffer_put(content, run);
+    return status;
+}
+
+/* What is refused in DATA is refused in BDAT, wherever a chunk ends; all else is content as it is. */
+static void test_chunks(void)
+{
+    for (size_t i = 0; i < countof(rows); i++)
+        for (size_t at = 0; at <= rows[i].in.len; at++) {
+            struct buffer content;
+            buffer_init(&content, 1 << 20);
+            enum body_in_status status = chunked(rows[i].in, at, &content);
+            bool refused = rows[i].want != BODY_IN_DONE && rows[i].want != BODY_IN_LINE_TOO_LONG;
+            if (refused)
+                expect(status == rows[i].want, "%s in BDAT, cut at %zu", rows[i].name, at);
+            else if (status == BODY_IN_DONE)
+                expect_str(buffer_str(&content), rows[i].in, rows[i].name);
+            else
+                expect(status == BODY_IN_LINE_TOO_LONG, "%s in BDAT", rows[i].name);
+            buffer_drop(&content);
+        }
+}
+
+static void test_chunk_ends(void)
+{
+    static const struct {
+        const char *name;
+        struct str in;
+        enum body_in_status want;
+        struct str content;
+    } ends[] = {
+        {"CRLF", STR_INIT("a\r\n"), BODY_IN_DONE, STR_INIT("a\r\n")},
+        {"nothing", STR_INIT(""), BODY_IN_DONE, STR_INIT("")},
+        {"no CRLF: it gets one", STR_INIT("a"), BODY_IN_DONE, STR_INIT("a\r\n")},
+        {"a lone CR", STR_INIT("a\r"), BODY_IN_BARE_CR, {NULL, 0}},
+        {"998 without CRLF", STR_INIT(X900 X98), BODY_IN_DONE, STR_INIT(X900 X98 "\r\n")},
+        {"999 without CRLF", STR_INIT("x" X900 X98), BODY_IN_LINE_TOO_LONG, {NULL, 0}},
+        {"dots", STR_INIT(".\r\n..\r\n"), BODY_IN_DONE, STR_INIT(".\r\n..\r\n")},
+    };
+
+    for (size_t i = 0; i < countof(ends); i++)
+        for (size_t at = 0; at <= ends[i].in.len; at++) {
+            struct buffer content;
+            buffer_init(&content, 1 << 20);
+            enum body_in_status status = chunked(ends[i].in, at, &content);
+            expect(status == ends[i].want, "%s, cut at %zu", ends[i].name, at);
+            if (status == BODY_IN_DONE)
+                expect_str(buffer_str(&content), ends[i].content, ends[i].name);
+            buffer_drop(&content);
+        }
+}
+
 int main(void)
 {
     const struct test tests[] = {
         {"SMUG-01 .. 14: whole and split", test_in},
         {"SMUG-13: buffers", test_buffers},
         {"SMUG-15: out", test_out},
+        {"SMUG-01 .. 13 in BDAT: two chunks, cut at every byte", test_chunks},
+        {"the end of a mail in chunks", test_chunk_ends},
         {NULL, NULL},
     };
     return harness_run("body", tests);
