@@ -11,6 +11,7 @@
 #include "core/base/random.h"
 #include "core/coordinator/coordinator.h"
 #include "core/main_options.h"
+#include "crypto/tls.h"
 #include "shards/shard.h"
 
 #include <dirent.h>
@@ -348,6 +349,7 @@ int main(int argc, char **argv)
 {
     static struct program p;
     buffer_init(&p.errors, ERROR_BYTES_MAX);
+    tls_prepare();
     int status;
     if (!options_parse(argc, argv, &p.options, &status))
         return status;

@@ -138,11 +138,14 @@ static void context_unuse(struct tls_context *c)
         context_free(c);
 }
 
+void tls_prepare(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
+
 static struct tls_context *context_new(const SSL_METHOD *method, struct buffer *errors)
 {
-    /* A context may be made by one thread and freed by another. What the maker's thread keeps for
-     * it would be looked at once more when the process exits. */
-    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+    tls_prepare();
     ERR_clear_error();
     struct tls_context *c = heap_take(sizeof *c);
     c->users = 1;

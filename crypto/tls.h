@@ -28,6 +28,11 @@ enum tls_status {
 struct tls_context;
 struct tls;
 
+/* Once, in the main thread, before anything else of crypto/ is used. A context may be made by one
+ * thread and freed by another: what the maker's thread keeps for it must not be looked at once more
+ * by the library's handler when the process exits. */
+void tls_prepare(void);
+
 /* A server's, from PEM files (chain and key). `tickets` are the keys of its session tickets; they
  * must outlive it. NULL: keys of its own. NULL is returned when it cannot be: errors say why. */
 NODISCARD struct tls_context *tls_context_server(const char *certificate, const char *key,

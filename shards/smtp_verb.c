@@ -248,6 +248,13 @@ static bool asks_too_late(const struct smtp_server *s)
     return s->asked.hold_for_s > most_s || s->asked.hold_until_ms > s->now_ms + most_s * 1000;
 }
 
+static enum smtp_server_event refuse_mail(struct smtp_server *s, enum reply reply,
+                                          struct buffer *out)
+{
+    verb_forget(s); /* nothing of it stays behind */
+    return verb_refuse(s, reply, out);
+}
+
 static enum smtp_server_event on_mail(struct smtp_server *s, struct str args, struct buffer *out)
 {
     struct str path;
@@ -259,15 +266,15 @@ static enum smtp_server_event on_mail(struct smtp_server *s, struct str args, st
     unsigned flags = ADDRESS_SENDER | utf8_flag(s);
     enum address_status status = address_parse_path(path, flags, &s->arena, &s->sender);
     if (status != ADDRESS_OK)
-        return verb_refuse(s, address_refusal(status, flags), out);
+        return refuse_mail(s, address_refusal(status, flags), out);
     if (s->sender.whole.len == 0 && s->settings->service != SMTP_RELAY)
-        return verb_refuse(s, REPLY_550_SENDER, out);
+        return refuse_mail(s, REPLY_550_SENDER, out);
     if (reply == REPLY_250_OK && asks_too_late(s))
         reply = REPLY_501_FUTURE;
     if (reply != REPLY_250_OK)
-        return verb_refuse(s, reply, out);
+        return refuse_mail(s, reply, out);
     if (s->asked.size > s->settings->message_bytes_max)
-        return verb_refuse(s, REPLY_552_SIZE, out);
+        return refuse_mail(s, REPLY_552_SIZE, out);
     return verb_owe(s, SMTP_SERVER_MAIL);
 }
 
