@@ -190,7 +190,7 @@ static enum body_in_status chunked(struct str in, size_t at, struct buffer *cont
     return status;
 }
 
-/* What is refused in DATA is refused in BDAT, wherever a chunk ends; all else is content as it is. */
+/* What is refused in DATA is refused in BDAT, wherever a chunk ends; all else is content. */
 static void test_chunks(void)
 {
     for (size_t i = 0; i < countof(rows); i++)
