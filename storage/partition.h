@@ -147,7 +147,7 @@ int partition_fd(const struct partition *p, uint32_t segment);
 /* Bytes on disk and free, for status. Any thread. */
 struct partition_usage {
     uint64_t segments, segment_bytes, free_bytes, live_bytes;
-    uint64_t ready_bytes; /* journal space that can be overwritten in place */
+    uint64_t ready_bytes;    /* journal space that can be overwritten in place */
     uint64_t messages, held; /* unfinished messages; recipients not final */
     bool failed, full;
     uint64_t commit_p50_us, commit_p99_us; /* write and sync of a group */

@@ -15,8 +15,8 @@
 #include "storage/unit.h"
 
 enum {
-    SPARES_EXTRA = 2,            /* kept besides those that should be there */
-    DROP_PAUSE_MS = 60000,       /* what a burst needed is likely to be needed again */
+    SPARES_EXTRA = 2,      /* kept besides those that should be there */
+    DROP_PAUSE_MS = 60000, /* what a burst needed is likely to be needed again */
     SEGMENTS_SLACK = 4,
     ZERO_AHEAD_BYTES = 16 << 20,
     PURGE_PAUSE_MS = 1000

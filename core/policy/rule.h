@@ -12,10 +12,10 @@
 #ifndef CORE_POLICY_RULE_H
 #define CORE_POLICY_RULE_H
 
+#include "core/base/network.h"
 #include "core/base/setting.h"
 #include "core/mail/envelope.h"
 #include "core/policy/keyset.h"
-#include "core/base/network.h"
 
 enum {
     RULES_MAX = 1000,
