@@ -142,6 +142,10 @@ void grant_adopt(struct partition *p, const struct extent *e, uint32_t count)
             log_error("body_segment_missing", log_u64("segment", e[i].segment));
             continue;
         }
+        /* A replay in the run (the index is made again) meets mails that are long final. Their
+         * extent may be a worker's by now: it must not become free under its hands. */
+        if (slot->use == SLOT_GRANTED && slot->generation != e[i].generation)
+            continue;
         s->slots_used += slot->use == SLOT_FREE;
         *slot = (struct slot){.generation = e[i].generation, .use = SLOT_LIVE};
     }

@@ -141,7 +141,9 @@ static const struct {
     {"CURRENT is garbage", "echo MANIFEST-x > CURRENT", true},
     {"MANIFEST is cut", "for f in MANIFEST-*; do truncate -s 100 $f; done", true},
     {"MANIFEST is flipped",
-     "for f in MANIFEST-*; do printf '\\377' | dd of=$f bs=1 seek=60 conv=notrunc; done", true},
+     "for f in MANIFEST-*; do b=$(od -An -tu1 -j60 -N1 $f);"
+     " printf \"\\\\$(printf %03o $((b ^ 255)))\" | dd of=$f bs=1 seek=60 conv=notrunc; done",
+     true},
     {"a table is gone", "rm $(ls *.sst | head -1)", true},
     {"tables are cut", "for f in *.sst; do truncate -s 200 $f; done", true},
     {"the index is gone", "rm -f *", true},
