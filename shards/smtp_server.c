@@ -130,6 +130,12 @@ static enum smtp_server_event refuse_chunk(struct smtp_server *s, enum reply rep
     return SMTP_SERVER_ABORTED;
 }
 
+static enum smtp_server_event on_chunk_run(struct smtp_server *s, struct str run)
+{
+    enum smtp_server_event event = on_run(s, run);
+    return event == SMTP_SERVER_ABORTED ? refuse_chunk(s, REPLY_552_SIZE) : event;
+}
+
 static enum reply chunk_reply(enum body_in_status fault)
 {
     return fault == BODY_IN_LINE_TOO_LONG ? REPLY_550_LINE_LONG : REPLY_550_BARE;
@@ -149,7 +155,7 @@ static enum smtp_server_event end_chunk(struct smtp_server *s, struct buffer *ou
         return refuse_chunk(s, chunk_reply(status)); /* and the next feed says so */
     if (line_end.len) {
         s->chunk.scan.at = BODY_AT_START;
-        return on_run(s, line_end);
+        return on_chunk_run(s, line_end);
     }
     s->in_chunk = s->chunked = false;
     s->body.scan.eight_bit = s->chunk.scan.eight_bit;
@@ -168,8 +174,7 @@ static enum smtp_server_event feed_chunk(struct smtp_server *s, struct str *in, 
         return SMTP_SERVER_MORE; /* what is eaten has no verdict of its own */
     if (status != BODY_IN_DATA)
         return refuse_chunk(s, chunk_reply(status));
-    enum smtp_server_event event = on_run(s, run);
-    return event == SMTP_SERVER_ABORTED ? refuse_chunk(s, REPLY_552_SIZE) : event;
+    return on_chunk_run(s, run);
 }
 
 /* A chunk whose bytes are all here has an end to be worked off, with or without more input. */
