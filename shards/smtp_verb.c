@@ -4,6 +4,7 @@
 #include "core/base/base64.h"
 #include "core/base/clock.h"
 #include "core/base/limit.h"
+#include "core/mail/utf8.h"
 
 enum {
     LAST_IN_PIPELINE = 1 << 0,
@@ -388,6 +389,10 @@ static enum smtp_server_event on_noop(struct smtp_server *s, struct str args, st
 static enum smtp_server_event on_vrfy(struct smtp_server *s, struct str args, struct buffer *out)
 {
     if (args.len == 0)
+        return verb_refuse(s, REPLY_501_SYNTAX, out);
+    if (!utf8_is_ascii(args) && !str_ends_nocase(args, STR(" SMTPUTF8"))) /* RFC 6531 3.1 */
+        return verb_refuse(s, REPLY_553_UTF8, out);
+    if (!utf8_is_valid(args))
         return verb_refuse(s, REPLY_501_SYNTAX, out);
     return verb_say(REPLY_252_VRFY, out);
 }
