@@ -24,8 +24,8 @@ __all__ = ["Control", "Gate", "Load", "NotStarted", "Sender", "Sink", "policy", 
 
 START_SECONDS = 60
 # One partition of small segments, so that segments fill up and are reclaimed within seconds.
-SMALL = {"segment_bytes": "4MiB", "disk_reserve": "0", "retry_first": "1s", "retry_longest": "2s",
-         "notices": "off"}
+SMALL = {"segment_bytes": "4MiB", "journal_ready": "0", "disk_reserve": "0", "retry_first": "1s",
+         "retry_longest": "2s", "notices": "off"}
 
 
 def policy(holds):

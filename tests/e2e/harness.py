@@ -35,7 +35,7 @@ PASSWORD = "barrier-gate-demo"
 START_SECONDS = 60
 STOP_SECONDS = 20
 # So that a test writes megabytes, not gigabytes, and waits for nothing that is not its subject.
-LIGHT = {"segment_bytes": "8MiB", "disk_reserve": "0", "auth_delay": "10ms"}
+LIGHT = {"segment_bytes": "8MiB", "journal_ready": "0", "disk_reserve": "0", "auth_delay": "10ms"}
 LOG_FIELD = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
