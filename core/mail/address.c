@@ -206,12 +206,12 @@ enum address_status address_parse(struct str in, unsigned flags, struct arena *a
         if (!(flags & ADDRESS_UTF8))
             return ADDRESS_NEEDS_UTF8;
     }
-    if (in.at[0] == '@' && !drop_route(&in, arena))
-        return ADDRESS_BAD;
     if (flags & ADDRESS_POSTMASTER && str_eq_nocase(in, STR("postmaster"))) {
         out->local = out->whole = arena_copy(arena, in);
         return out->whole.at ? ADDRESS_OK : ADDRESS_NO_MEMORY;
     }
+    if (in.at[0] == '@' && !drop_route(&in, arena))
+        return ADDRESS_BAD;
 
     size_t at = find_unquoted(in, '@');
     if (at == SIZE_MAX)

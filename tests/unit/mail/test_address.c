@@ -74,6 +74,8 @@ static const struct {
     {"ADDR-13 empty literal", "<u@[]>", 0, ADDRESS_BAD_DOMAIN, NULL, NULL},
     {"ADDR-14 bare user", "<user>", ADDRESS_RECIPIENT, ADDRESS_BAD, NULL, NULL},
     {"ADDR-14 postmaster", "<PostMaster>", ADDRESS_RECIPIENT, ADDRESS_OK, "PostMaster", ""},
+    {"ADDR-14 postmaster behind a route", "<@int.example:postmaster>", ADDRESS_RECIPIENT,
+     ADDRESS_BAD, NULL, NULL},
     {"ADDR-14 postmaster as sender", "<postmaster>", ADDRESS_SENDER, ADDRESS_BAD, NULL, NULL},
     {"ADDR-14 postmaster somewhere", "<PostMaster@int.example>", ADDRESS_RECIPIENT, ADDRESS_OK,
      "PostMaster@int.example", "int.example"},
