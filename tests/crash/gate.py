@@ -17,7 +17,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
-from harness import Gateway, Sink, wait_until  # noqa: E402  pylint: disable=wrong-import-position
+from harness import (Gateway, Sink, tenths_policy as policy,  # noqa: E402  pylint: disable=C0413
+                     wait_until)
 
 __all__ = ["Control", "Gate", "Load", "NotStarted", "Sender", "Sink", "policy", "sender_token",
            "wait_until"]
@@ -26,16 +27,6 @@ START_SECONDS = 60
 # One partition of small segments, so that segments fill up and are reclaimed within seconds.
 SMALL = {"segment_bytes": "4MiB", "journal_ready": "0", "disk_reserve": "0", "retry_first": "1s",
          "retry_longest": "2s", "notices": "off"}
-
-
-def policy(holds):
-    """Domain hN.example is held N tenths of a second."""
-    lines = ["organisation: demo", "plan: self", "domains: [int.example]",
-             "networks: [127.0.0.0/8]", "users: [{address: alice@int.example}]", "rules:"]
-    for tenths in holds:
-        lines.append(f"  - {{name: h{tenths}, when: {{recipient: {{domain: h{tenths}.example}}}}, "
-                     f"then: {{hold: {tenths * 100}ms}}}}")
-    return "\n".join(lines + ["defaults: {hold: 0s}", ""])
 
 
 def sender_token(row):

@@ -27,7 +27,8 @@ from smtp_client import BadReply, Client, Closed, Reply, endpoint, simple_mail, 
 
 __all__ = ["BadReply", "Client", "Closed", "Dns", "Drop", "Gateway", "PASSWORD", "Reply", "ROOT",
            "ScriptSink", "Sink", "Refused", "demo_policy", "endpoint", "load", "program",
-           "sanitized", "server_tls", "simple_mail", "stuffed", "wait_until"]
+           "sanitized", "server_tls", "simple_mail", "stuffed",
+           "tenths_policy", "wait_until"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault("SEKIMORI_BUILD", os.path.join(ROOT, "build"))
@@ -291,6 +292,16 @@ def demo_policy(hold="300s", rules=None):
         return text
     head, _, tail = text.partition("rules:\n")
     return head + (f"rules:\n{rules}" if rules else "") + tail[tail.index("defaults:"):]
+
+
+def tenths_policy(holds):
+    """Domain hN.example is held N tenths of a second."""
+    lines = ["organisation: demo", "plan: self", "domains: [int.example]",
+             "networks: [127.0.0.0/8]", "users: [{address: alice@int.example}]", "rules:"]
+    for tenths in holds:
+        lines.append(f"  - {{name: h{tenths}, when: {{recipient: {{domain: h{tenths}.example}}}}, "
+                     f"then: {{hold: {tenths * 100}ms}}}}")
+    return "\n".join(lines + ["defaults: {hold: 0s}", ""])
 
 
 def parse_row(line):

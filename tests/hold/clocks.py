@@ -10,7 +10,7 @@ import os
 import signal
 import time
 
-from mails import HOUR_MS, Clock, arrivals, judge_early, policy, send_all
+from mails import HOUR_MS, Clock, arrivals, judge_early, send_all
 
 DAY_MS = 24 * HOUR_MS
 SOON = [30, 45, 60]                  # tenths of a second
@@ -61,10 +61,10 @@ def open_tokens(gate):
 
 
 def forward(build, count, rng):
-    from harness import Gateway, Sink, wait_until
+    from harness import Gateway, Sink, tenths_policy, wait_until
     clock, sent, wall = Clock(build), {}, 0
     with Sink("--tls") as sink:
-        with Gateway(route=sink.address, policy=policy(SOON + LATER), build=build,
+        with Gateway(route=sink.address, policy=tenths_policy(SOON + LATER), build=build,
                      env=clock.env) as gate:
             for n, jump in enumerate((HOUR_MS, DAY_MS, 3653 * DAY_MS)):
                 send_all(gate.relay, count // 6, SOON + LATER, f"r{n}-", rng, sent)
@@ -100,7 +100,7 @@ def forward(build, count, rng):
 
 
 def back(build, count, rng):
-    from harness import Gateway, Sink, wait_until
+    from harness import Gateway, Sink, tenths_policy, wait_until
     clock, sent, ids, shares = Clock(build), {}, [], []
     to_1970 = -int(time.time() * 1000) + 5000
     steps = [("-1.5 s", -1500, False), ("-1 h", -HOUR_MS, False), ("1970", to_1970, False),
@@ -108,7 +108,7 @@ def back(build, count, rng):
              ("1970 again", to_1970, False), ("put right", 0, False)]
     # Some are put off, so that retries count from clocks that moved, too.
     with Sink("--tls", "--reject-rcpt", "450:10", content=True) as sink:
-        with Gateway(route=sink.address, policy=policy([0] + SOON), build=build,
+        with Gateway(route=sink.address, policy=tenths_policy([0] + SOON), build=build,
                      settings={"retry_first": "1s", "retry_longest": "1s"}, env=clock.env) as gate:
             for n, (what, offset, stopped) in enumerate(steps):
                 send_all(gate.relay, count // 14, SOON, f"a{n}-", rng, sent, ids)
@@ -142,12 +142,12 @@ def back(build, count, rng):
 
 def far(build, count, rng):
     """Each gateway is new, so that it takes the clock as it is."""
-    from harness import Gateway, Sink, wait_until
+    from harness import Gateway, Sink, tenths_policy, wait_until
     words = []
     for edge in (1 << 31, 1 << 32):
         clock, sent = Clock(build), {}
         with Sink() as sink:
-            with Gateway(route=sink.address, policy=policy([0] + SOON + LATER), build=build,
+            with Gateway(route=sink.address, policy=tenths_policy([0] + SOON + LATER), build=build,
                          env=clock.env, start=False) as gate:
                 clock.set(int((edge - time.time() - LEAD_SECONDS) * 1000))
                 gate.start()

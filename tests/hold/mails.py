@@ -9,16 +9,6 @@ import time
 HOUR_MS = 3600 * 1000
 
 
-def policy(holds):
-    """Domain hN.example is held N tenths of a second."""
-    lines = ["organisation: demo", "plan: self", "domains: [int.example]",
-             "networks: [127.0.0.0/8]", "users: [{address: alice@int.example}]", "rules:"]
-    for tenths in holds:
-        lines.append(f"  - {{name: h{tenths}, when: {{recipient: {{domain: h{tenths}.example}}}}, "
-                     f"then: {{hold: {tenths * 100}ms}}}}")
-    return "\n".join(lines + ["defaults: {hold: 0s}", ""])
-
-
 class Sender:
     """One connection that pipelines an envelope; knows when it sent each final dot."""
 
