@@ -99,6 +99,13 @@ static void put_mark(struct partition *p, struct key key, bool there)
         index_delete(p->index, key_str(&key));
 }
 
+static void put_lane(struct partition *p, struct key key, uint32_t lane)
+{
+    char value[4];
+    store32(value, lane);
+    index_put(p->index, key_str(&key), str_from(value, sizeof value));
+}
+
 static void put_due(struct partition *p, struct state *s)
 {
     uint64_t due = s->final ? UINT64_MAX : states_due_ms(s->recipient, s->count);
@@ -107,7 +114,7 @@ static void put_due(struct partition *p, struct state *s)
     if (s->was_due_ms != UINT64_MAX)
         put_mark(p, key_64_64(KEY_DUE, s->was_due_ms, s->id), false);
     if (due != UINT64_MAX)
-        put_mark(p, key_64_64(KEY_DUE, due, s->id), true);
+        put_lane(p, key_64_64(KEY_DUE, due, s->id), s->flags >> STATE_LANE_SHIFT);
     p->at.due_low = u64_min(p->at.due_low, due);
 }
 
@@ -199,9 +206,11 @@ static void arm(struct partition *p, const struct state *s)
     if (s->fresh && due <= s->accepted_ms)
         return; /* due at once: who accepted it takes it up when it hears the answer */
     if (due < p->horizon_ms && (due != s->was_due_ms || s->fresh))
-        ring_put(
-            p->coordinator,
-            &(struct cell){.kind = CELL_ARM, .from = p->settings.number, .id = s->id, .a = due});
+        ring_put(p->coordinator, &(struct cell){.kind = CELL_ARM,
+                                                .from = p->settings.number,
+                                                .id = s->id,
+                                                .a = due,
+                                                .b = s->flags >> STATE_LANE_SHIFT});
 }
 
 bool commit_index(struct partition *p)

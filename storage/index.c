@@ -3,7 +3,7 @@
  *
  *   'M' id:8               -> where it lies, and the message     state.c
  *   'S' id:8               -> states and accounting              state.c
- *   'D' due_ms:8 id:8      -> (empty)   one for each message with a timed recipient
+ *   'D' due_ms:8 id:8      -> lane:4, or empty   one for each message with a timed recipient
  *   'R' id:8 recipient:4   -> last line of the recipient
  *   'U' hash:8 ~id:8       -> (empty)   by reverse-path, newest first; SipHash-1-3, seed 0
  *   'F' finished_ms:8 id:8 -> (empty)   what is final, by time; purged after the history

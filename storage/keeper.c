@@ -210,8 +210,11 @@ static bool refill_slice(struct partition *p)
         if (i == 0 && r->first) /* what is before it can be passed over from now on */
             p->at.due_low = u64_max(p->at.due_low, due);
         r->first = false;
-        ring_put(p->coordinator,
-                 &(struct cell){.kind = CELL_ARM, .from = p->settings.number, .id = id, .a = due});
+        ring_put(p->coordinator, &(struct cell){.kind = CELL_ARM,
+                                                .from = p->settings.number,
+                                                .id = id,
+                                                .a = due,
+                                                .b = value.len == 4 ? load32(value.at) : 0});
         r->from = key_64_64(KEY_DUE, due, id + 1);
     }
     cursor_close(&c);

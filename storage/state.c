@@ -13,6 +13,7 @@
 #include "core/base/crc.h"
 #include "core/base/limit.h"
 #include "core/base/map.h"
+#include "core/mail/lane.h"
 
 enum {
     VERSION = 1,
@@ -122,7 +123,7 @@ struct state *state_accept(struct states *s, const struct message *m, struct str
     n->is = STATE_KNOWN;
     n->dirty = n->fresh = n->moved = true;
     n->was_due_ms = UINT64_MAX;
-    n->flags = m->body_inline ? 0 : STATE_LARGE;
+    n->flags = lane_of(m) << STATE_LANE_SHIFT | (m->body_inline ? 0u : STATE_LARGE);
     n->count = m->recipient_count;
     n->recipient = arena_take(&s->arena, n->count * sizeof *n->recipient);
     must(n->recipient != NULL);

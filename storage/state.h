@@ -22,6 +22,7 @@ enum {                      /* flags of an 'S' value, frozen */
     STATE_DECIDED = 1 << 2, /* there are 'C' keys */
     STATE_NOTED = 1 << 3,   /* there are 'N' keys */
     STATE_PROVEN = 1 << 4,  /* rebuild.c: its states are complete in what was read */
+    STATE_LANE_SHIFT = 8,   /* bits from here on: core/mail/lane.h; 0: unknown */
 };
 
 /* Where a message lies: in its 'M' value. */

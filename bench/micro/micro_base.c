@@ -65,14 +65,15 @@ void micro_ring(struct micro *m)
 void micro_wheel(struct micro *m)
 {
     struct wheel w;
+    uint32_t tag = 0;
     uint64_t now = 1, key = 0, tick = 0, sum = 0;
     wheel_init(&w, now);
     while (micro_more(m)) {
         for (uint64_t i = 0; i < ARMED; i++)
-            must(wheel_arm(&w, i, now + 1 + i % 1000));
+            must(wheel_arm(&w, i, 0, now + 1 + i % 1000));
         now += 1001;
         wheel_advance(&w, now);
-        while (wheel_take(&w, &key, &tick))
+        while (wheel_take(&w, &key, &tag, &tick))
             sum += key;
     }
     micro_keep(sum);

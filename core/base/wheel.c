@@ -10,7 +10,7 @@ enum {
 
 struct wheel_node {
     uint64_t key, tick;
-    uint32_t next;
+    uint32_t next, tag;
 };
 
 static struct wheel_node *node_at(const struct wheel *w, uint32_t index)
@@ -74,13 +74,14 @@ static void file(struct wheel *w, uint32_t index)
     *head = index;
 }
 
-bool wheel_arm(struct wheel *w, uint64_t key, uint64_t tick)
+bool wheel_arm(struct wheel *w, uint64_t key, uint32_t tag, uint64_t tick)
 {
     uint32_t index = node_take(w);
     if (!index)
         return false;
     struct wheel_node *n = node_at(w, index);
     n->key = key;
+    n->tag = tag;
     n->tick = tick;
     w->armed++;
     file(w, index);
@@ -149,13 +150,14 @@ void wheel_advance(struct wheel *w, uint64_t now)
     }
 }
 
-bool wheel_take(struct wheel *w, uint64_t *key, uint64_t *tick)
+bool wheel_take(struct wheel *w, uint64_t *key, uint32_t *tag, uint64_t *tick)
 {
     uint32_t index = w->ready;
     if (!index)
         return false;
     struct wheel_node *n = node_at(w, index);
     *key = n->key;
+    *tag = n->tag;
     *tick = n->tick;
     w->ready = n->next;
     n->next = w->free;

@@ -38,13 +38,13 @@ struct wheel {
 void wheel_init(struct wheel *w, uint64_t now);
 void wheel_drop(struct wheel *w);
 
-/* A tick that is past is ready at once. False: no memory. */
-NODISCARD bool wheel_arm(struct wheel *w, uint64_t key, uint64_t tick);
+/* A tick that is past is ready at once. `tag` comes back with the key. False: no memory. */
+NODISCARD bool wheel_arm(struct wheel *w, uint64_t key, uint32_t tag, uint64_t tick);
 
 void wheel_advance(struct wheel *w, uint64_t now);
 
 /* One key that is due; false when none is left. Bounded work is the caller's choice. */
-bool wheel_take(struct wheel *w, uint64_t *key, uint64_t *tick);
+bool wheel_take(struct wheel *w, uint64_t *key, uint32_t *tag, uint64_t *tick);
 
 /* A tick at or before the next thing to do (it may be an inner re-filing), or UINT64_MAX. */
 uint64_t wheel_next(const struct wheel *w);

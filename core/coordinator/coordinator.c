@@ -172,11 +172,16 @@ static void turn_release(struct coordinator *c)
         uint32_t i = (n + c->turns) % c->set.partition_count; /* who shares a worker takes turns */
         struct release *r = &c->partitions[i].release;
         struct worker_state *w = &c->workers[coordinator_worker_of(c, i)];
-        struct cell cell = {.kind = CELL_DUE, .from = i};
+        struct due due;
         struct cell refill = {.kind = CELL_REFILL, .from = i};
         release_advance(r, c->adopted_ms);
         while (!c->time.doubtful && !c->stopping && w->due_budget > 0 &&
-               release_take(r, c->adopted_ms, &cell.id, &cell.a)) {
+               release_take(r, c->adopted_ms, &due)) {
+            const struct cell cell = {.kind = CELL_DUE,
+                                      .from = i,
+                                      .id = due.id,
+                                      .a = due.due_ms,
+                                      .b = due.lane};
             coordinator_put_worker(c, coordinator_worker_of(c, i), &cell);
             w->due_budget--;
             c->handed_out++;
@@ -215,7 +220,7 @@ static void hear_keeper(struct coordinator *c, uint32_t partition, const struct 
     struct release *r = &c->partitions[partition].release;
     switch ((enum cell_kind)cell->kind) {
     case CELL_ARM:
-        release_arm(r, cell->id, cell->a);
+        release_arm(r, cell->id, (uint32_t)cell->b, cell->a);
         return;
     case CELL_REFILLED:
         release_refilled(r);

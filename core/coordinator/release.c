@@ -11,10 +11,10 @@ void release_drop(struct release *r)
     wheel_drop(&r->wheel);
 }
 
-void release_arm(struct release *r, uint64_t id, uint64_t due_ms)
+void release_arm(struct release *r, uint64_t id, uint32_t lane, uint64_t due_ms)
 {
     uint64_t tick = due_ms / RELEASE_TICK_MS + (due_ms % RELEASE_TICK_MS != 0);
-    if (!wheel_arm(&r->wheel, id, tick))
+    if (!wheel_arm(&r->wheel, id, lane, tick))
         r->short_of_memory = true;
     else
         r->armed++;
@@ -55,13 +55,14 @@ void release_advance(struct release *r, uint64_t now_ms)
         start_anew(r, now_ms);
 }
 
-bool release_take(struct release *r, uint64_t now_ms, uint64_t *id, uint64_t *due_ms)
+bool release_take(struct release *r, uint64_t now_ms, struct due *out)
 {
     uint64_t tick;
-    if (now_ms / RELEASE_TICK_MS < r->wheel.now || !wheel_take(&r->wheel, id, &tick))
+    if (now_ms / RELEASE_TICK_MS < r->wheel.now ||
+        !wheel_take(&r->wheel, &out->id, &out->lane, &tick))
         return false;
-    *due_ms = tick * RELEASE_TICK_MS;
-    r->late_ms_max = u64_max(r->late_ms_max, now_ms - *due_ms);
+    out->due_ms = tick * RELEASE_TICK_MS;
+    r->late_ms_max = u64_max(r->late_ms_max, now_ms - out->due_ms);
     return true;
 }
 

@@ -33,7 +33,7 @@ struct release {
 void release_init(struct release *r, uint64_t now_ms);
 void release_drop(struct release *r);
 
-void release_arm(struct release *r, uint64_t id, uint64_t due_ms);
+void release_arm(struct release *r, uint64_t id, uint32_t lane, uint64_t due_ms);
 
 /* Should the keeper be asked for more? Then from *from_ms up to *to_ms; counts as asked. */
 NODISCARD bool release_wants(struct release *r, uint64_t now_ms, uint64_t *from_ms,
@@ -43,7 +43,12 @@ void release_refilled(struct release *r);
 void release_advance(struct release *r, uint64_t now_ms);
 
 /* A message that is due; false when none is. */
-NODISCARD bool release_take(struct release *r, uint64_t now_ms, uint64_t *id, uint64_t *due_ms);
+struct due {
+    uint64_t id, due_ms;
+    uint32_t lane; /* core/mail/lane.h */
+};
+
+NODISCARD bool release_take(struct release *r, uint64_t now_ms, struct due *out);
 
 /* Adopted ms of the next thing to do, or UINT64_MAX. */
 uint64_t release_next_ms(const struct release *r);

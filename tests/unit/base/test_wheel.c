@@ -170,17 +170,17 @@ static void test_many(void)
     static uint8_t seen[MANY];
     struct wheel w;
     wheel_init(&w, 5);
-    uint32_t nodes = 0;
+    uint32_t nodes = 0, tag;
     for (uint64_t round = 0; round < 3; round++) {
         uint64_t start = w.now, key, tick;
         memset(seen, 0, sizeof seen);
         for (uint64_t i = 0; i < MANY; i++)
-            expect(wheel_arm(&w, i, start + i * i % 70001), "arm %lu", i);
+            expect(wheel_arm(&w, i, (uint32_t)i, start + i * i % 70001), "arm %lu", i);
         wheel_verify(&w);
         wheel_advance(&w, start + 70000);
         wheel_verify(&w);
-        while (wheel_take(&w, &key, &tick)) {
-            expect(key < MANY && tick == start + key * key % 70001, "key %lu", key);
+        while (wheel_take(&w, &key, &tag, &tick)) {
+            expect(key < MANY && tag == key && tick == start + key * key % 70001, "key %lu", key);
             seen[key % MANY]++;
         }
         for (size_t i = 0; i < MANY; i++)

@@ -18,6 +18,7 @@ struct wheel_model {
 
     struct {
         uint64_t key, tick;
+        uint32_t tag;
     } armed[MODEL_ENTRIES];
 };
 
@@ -58,9 +59,10 @@ static inline bool model_arm(struct wheel_model *m, uint64_t tick)
     if (m->count == MODEL_ENTRIES)
         return true;
     uint64_t key = m->keys++ * 0x9e3779b97f4a7c15u;
-    if (!wheel_arm(&m->wheel, key, tick))
+    if (!wheel_arm(&m->wheel, key, (uint32_t)key >> 3, tick))
         return false;
     m->armed[m->count].key = key;
+    m->armed[m->count].tag = (uint32_t)key >> 3;
     m->armed[m->count++].tick = tick;
     return model_check(m);
 }
@@ -72,11 +74,11 @@ static inline bool model_advance(struct wheel_model *m, uint64_t now)
     return model_check(m);
 }
 
-static inline bool model_forget(struct wheel_model *m, uint64_t key, uint64_t tick)
+static inline bool model_forget(struct wheel_model *m, uint64_t key, uint32_t tag, uint64_t tick)
 {
     for (size_t i = 0; i < m->count; i++)
         if (m->armed[i].key == key) {
-            bool ok = m->armed[i].tick == tick && tick <= m->now;
+            bool ok = m->armed[i].tick == tick && m->armed[i].tag == tag && tick <= m->now;
             m->armed[i] = m->armed[--m->count];
             return ok;
         }
@@ -87,13 +89,14 @@ static inline bool model_forget(struct wheel_model *m, uint64_t key, uint64_t ti
 static inline bool model_take(struct wheel_model *m, size_t most, size_t *taken)
 {
     size_t n = 0;
+    uint32_t tag;
     for (uint64_t key, tick; n < most; n++) {
-        if (!wheel_take(&m->wheel, &key, &tick)) {
+        if (!wheel_take(&m->wheel, &key, &tag, &tick)) {
             if (model_next(m) <= m->now && m->count)
                 return false; /* late */
             break;
         }
-        if (!model_forget(m, key, tick))
+        if (!model_forget(m, key, tag, tick))
             return false; /* early, twice, or never armed */
     }
     if (taken)

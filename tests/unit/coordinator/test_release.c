@@ -19,19 +19,19 @@ static void test_exact(void)
         static uint64_t due_of[COUNT];
         unsigned out = 0;
         unsigned bad = 0;
-        uint64_t id;
-        uint64_t due;
+        struct due due;
         release_init(&r, T);
         uint64_t span = u64_min(steps[s] * 2000, HOUR);
         for (unsigned i = 0; i < COUNT; i++) {
             due_of[i] = T + random_below(span);
-            release_arm(&r, i, due_of[i]);
+            release_arm(&r, i, i * 7, due_of[i]);
         }
         for (uint64_t now = T; now < T + span + steps[s] + RELEASE_TICK_MS; now += steps[s]) {
             release_advance(&r, now);
-            while (release_take(&r, now, &id, &due)) {
-                bad += due_of[id] > now || now - due_of[id] >= steps[s] + RELEASE_TICK_MS;
-                bad += due < due_of[id] || due > now;
+            while (release_take(&r, now, &due)) {
+                uint64_t at = due_of[due.id];
+                bad += at > now || now - at >= steps[s] + RELEASE_TICK_MS;
+                bad += due.due_ms < at || due.due_ms > now || due.lane != due.id * 7;
                 out++;
             }
         }
@@ -65,27 +65,26 @@ static void test_refill(void)
 static void test_back(void)
 {
     struct release r;
-    uint64_t id;
-    uint64_t due;
+    struct due due;
     uint64_t from;
     uint64_t to;
     release_init(&r, T);
     (void)!release_wants(&r, T, &from, &to);
     release_refilled(&r);
-    release_arm(&r, 1, T + 10000);
+    release_arm(&r, 1, 0, T + 10000);
     release_advance(&r, T + 5000);
     release_advance(&r, T + 4000); /* a second back: wait for it */
-    release_arm(&r, 2, T + 4500);
-    expect(!release_take(&r, T + 4000, &id, &due), "behind the wheel");
+    release_arm(&r, 2, 0, T + 4500);
+    expect(!release_take(&r, T + 4000, &due), "behind the wheel");
     release_advance(&r, T + 5000);
-    expect(release_take(&r, T + 5000, &id, &due) && id == 2, "caught up");
+    expect(release_take(&r, T + 5000, &due) && due.id == 2, "caught up");
     release_advance(&r, T - HOUR); /* an hour: start anew */
     expect(release_wants(&r, T - HOUR, &from, &to) && from == 0, "everything is asked for again");
-    release_arm(&r, 3, T - HOUR + 1000);
+    release_arm(&r, 3, 0, T - HOUR + 1000);
     release_advance(&r, T - HOUR + 999);
-    expect(!release_take(&r, T - HOUR + 999, &id, &due), "early");
+    expect(!release_take(&r, T - HOUR + 999, &due), "early");
     release_advance(&r, T - HOUR + 1100);
-    expect(release_take(&r, T - HOUR + 1100, &id, &due) && id == 3, "on time");
+    expect(release_take(&r, T - HOUR + 1100, &due) && due.id == 3, "on time");
     release_drop(&r);
 }
 

@@ -1,5 +1,6 @@
 /* test_keeper.c -- the keeper's thread: what goes through the rings, and in which order it comes
  * back. */
+#include "core/mail/lane.h"
 #include "tests/unit/storage/desk.h"
 
 #include <poll.h>
@@ -96,6 +97,7 @@ static void test_refill(void)
     (void)take(t.coordinator);
     static uint64_t id[5000];
     uint64_t late;
+    const uint32_t lane = lane_make(STR("demo"), STR("taro@int.example"), STR("ext.example"));
     struct unit *u = unit_make();
     for (size_t i = 0; i < countof(id); i++) {
         struct message *m = desk_message(&t.d, 1, soon + i);
@@ -109,13 +111,14 @@ static void test_refill(void)
     ask(&t, CELL_REFILL, 0, 0, soon + 4000, NULL);
     for (size_t i = 0; i < 4000; i++) {
         c = take(t.coordinator);
-        expect(c.kind == CELL_ARM && c.id == id[i] && c.a == soon + i, "arm %zu", i);
+        expect(c.kind == CELL_ARM && c.id == id[i] && c.a == soon + i && c.b == lane, "arm %zu", i);
     }
     c = take(t.coordinator);
     expect(c.kind == CELL_REFILLED && c.b == soon + 4000, "refilled");
     commit(&t, desk_accept(&t.d, 1, 8, soon + 3999, &late));
     c = take(t.coordinator);
-    expect(c.kind == CELL_ARM && c.id == late && c.a == soon + 3999, "new below the horizon");
+    expect(c.kind == CELL_ARM && c.id == late && c.a == soon + 3999 && c.b == lane,
+           "new below the horizon");
     commit(&t, desk_accept(&t.d, 1, 8, soon + 4000, &late));
     commit(&t, desk_accept(&t.d, 1, 8, DUE, &late)); /* due at once: its asker sends it off */
     u = unit_make();
@@ -123,12 +126,13 @@ static void test_refill(void)
     (void)desk_move_in(u, id[0], 0, STAGE_SENDING, 0);
     commit(&t, u);
     c = take(t.coordinator);
-    expect(c.kind == CELL_ARM && c.id == id[4500] && c.a == soon + 10, "moved below the horizon");
+    expect(c.kind == CELL_ARM && c.id == id[4500] && c.a == soon + 10 && c.b == lane,
+           "moved below the horizon");
     expect(ring_empty(t.coordinator), "and nothing else");
     ask(&t, CELL_REFILL, 0, soon + 4000, soon + 10000, NULL);
     size_t arms = 0;
     while ((c = take(t.coordinator)).kind == CELL_ARM)
-        arms++;
+        arms += c.b == lane;
     expect(arms == 1000 && c.kind == CELL_REFILLED, "the rest: %zu", arms);
     stop(&t);
 }
