@@ -186,6 +186,38 @@ static struct message *build(const struct intake *i, const struct header_facts *
     return m;
 }
 
+/* Whose postmaster <postmaster> alone is (RFC 5321 4.5.1): the organisation's, at the first of its
+ * domains that is one; ours where it has only "*.domain". */
+static struct str postmaster_domain(const struct organisation *o, const struct snapshot *now)
+{
+    for (size_t i = 0; i < o->domains.count; i++)
+        if (!str_starts(o->domains.at[i], STR("*.")))
+            return o->domains.at[i];
+    return now->hostname;
+}
+
+/* An address without a domain is the postmaster's. It gets one before it is classified: what is
+ * classified is what is sent. */
+static bool complete_postmaster(const struct organisation *o, const struct snapshot *now,
+                                struct message *m)
+{
+    bool good = true;
+    for (uint32_t n = 0; n < m->recipient_count && good; n++) {
+        struct recipient *r = &m->recipients[n];
+        struct buffer whole;
+        if (str_find(r->address, '@') != SIZE_MAX)
+            continue;
+        buffer_init(&whole, LIMIT_LOCAL_BYTES + LIMIT_DOMAIN_BYTES + 1);
+        buffer_put(&whole, r->address);
+        buffer_putc(&whole, '@');
+        buffer_put(&whole, postmaster_domain(o, now));
+        r->address = arena_copy(&m->arena, buffer_str(&whole));
+        good = !whole.full && r->address.at;
+        buffer_drop(&whole);
+    }
+    return good;
+}
+
 /* Rules of the organisation as it is now; false: the organisation is gone. */
 static bool decide_all(const struct intake *i, struct message *m, struct judgement *j)
 {
@@ -202,7 +234,7 @@ static bool decide_all(const struct intake *i, struct message *m, struct judgeme
         .not_before_ms =
             asked->hold_for_s ? m->accepted_ms + asked->hold_for_s * 1000 : asked->hold_until_ms,
     };
-    if (!o || (m->user.len && !f.user))
+    if (!o || (m->user.len && !f.user) || !complete_postmaster(o, now, m))
         return false;
     judge(&f, m, j);
     for (uint32_t n = 0; n < m->recipient_count; n++) /* the rule may be gone before the mail */
@@ -267,7 +299,7 @@ static enum reply check_header(struct intake *i, struct arena *arena, struct hea
         return REPLY_550_HEADERS;
     if (!header_read_facts(&i->header, arena, facts))
         return REPLY_452_MEMORY;
-    return facts->received > LIMIT_RECEIVED_FIELDS ? REPLY_554_LOOP : REPLY_250_ACCEPTED;
+    return facts->received >= LIMIT_RECEIVED_FIELDS ? REPLY_554_LOOP : REPLY_250_ACCEPTED;
 }
 
 /* All content is here, or a refusal is known. */

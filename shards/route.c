@@ -153,8 +153,8 @@ static void resolved(struct question *q, const struct resolution *answer)
     case RESOLVE_NULL_MX:
         fail_all(d, str_c(answer->why), STR("5.1.10"));
         break;
-    case RESOLVE_UNUSABLE:
-        defer_from_now(d, str_c(answer->why));
+    case RESOLVE_UNUSABLE: /* an error to report, not to wait for (RFC 5321 5.1) */
+        fail_all(d, str_c(answer->why), STR("5.4.4"));
         break;
     case RESOLVE_LOOP:
         fail_all(d, str_c(answer->why), STR("5.4.6"));

@@ -26,7 +26,7 @@ enum {
     LIMIT_PATH_BYTES = 256,         /* with the angle brackets */
     LIMIT_HEADER_BYTES = 256 << 10, /* all header fields of a mail; more: 552 */
     LIMIT_HEADER_FIELDS = 1000,
-    LIMIT_RECEIVED_FIELDS = 50, /* loop detection, RFC 5321 6.3 */
+    LIMIT_RECEIVED_FIELDS = 100, /* so many: a loop (RFC 5321 6.3: normally at least 100) */
     LIMIT_REPLY_LINE_BYTES = 512,
     LIMIT_REPLY_LINES = 128,
     LIMIT_SUBJECT_BYTES = 512, /* decoded, kept for lists; longer is cut */

@@ -1,18 +1,23 @@
-"""A tiny authoritative DNS server over UDP and TCP, for MX, A, AAAA, TXT and failures.
+"""A tiny authoritative DNS server over UDP and TCP, for MX, A, AAAA, TXT, CNAME and failures.
 
 zones = {"ext.example": {"MX": [(10, "mx1.ext.example")]}, "mx1.ext.example": {"A": ["127.0.0.2"]},
-         "null.example": {"MX": [(0, "")]}, "broken.example": "SERVFAIL", "mute.example": "DROP"}
+         "null.example": {"MX": [(0, "")]}, "broken.example": "SERVFAIL", "mute.example": "DROP",
+         "alias.example": {"CNAME": ["ext.example"]}, "odd.example": lambda query, tcp: b"..."}
 
-A name that is not there, nor above one that is, is NXDOMAIN. The dict may be changed at any time.
+A name that is not there, nor above one that is, is NXDOMAIN. A function makes the answer as it goes
+on the wire, from the bytes of the query (reply() helps); None is no answer. The dict may be changed
+at any time. asked: (name, type) of every query.
 """
 import socket
 import socketserver
 import struct
 import threading
 
-TYPES = {"A": 1, "NS": 2, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28}
 CODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
 NAMES = {number: name for name, number in TYPES.items()}
+TRUNCATED = 0x0200
+UDP_BYTES = 1232
 
 
 def name_bytes(name):
@@ -45,6 +50,20 @@ def record(name, kind, data, ttl):
     return name_bytes(name) + struct.pack(">HHIH", TYPES[kind], 1, ttl, len(data)) + data
 
 
+def question_of(query):
+    """(name, type, end of the question)"""
+    name, at = read_name(query, 12)
+    return name, NAMES.get(struct.unpack(">H", query[at:at + 2])[0]), at + 4
+
+
+def reply(query, answers=b"", count=0, code=0, flags=0, authority=b""):
+    """An answer to the query; the question's name is at 12."""
+    number, asked = struct.unpack(">HH", query[:4])
+    return struct.pack(">HHHHHH", number, 0x8480 | (asked & 0x0100) | code | flags, 1, count,
+                       1 if authority else 0, 0) + \
+        query[12:question_of(query)[2]] + answers + authority
+
+
 class Dns:
     """with Dns(zones) as dns: Gateway(resolver=dns.address)"""
 
@@ -55,14 +74,14 @@ class Dns:
         class Udp(socketserver.BaseRequestHandler):
             def handle(self):
                 packet, sock = self.request
-                answer = outer.answer(packet)
+                answer = outer.answer(packet, False)
                 if answer:
                     sock.sendto(answer, self.client_address)
 
         class Tcp(socketserver.StreamRequestHandler):
             def handle(self):
                 while len(head := self.rfile.read(2)) == 2:
-                    answer = outer.answer(self.rfile.read(struct.unpack(">H", head)[0]))
+                    answer = outer.answer(self.rfile.read(struct.unpack(">H", head)[0]), True)
                     if not answer:
                         return
                     self.wfile.write(struct.pack(">H", len(answer)) + answer)
@@ -91,23 +110,23 @@ class Dns:
             server.shutdown()
             server.server_close()
 
-    def answer(self, packet):
-        number, flags = struct.unpack(">HH", packet[:4])
-        name, at = read_name(packet, 12)
-        kind = NAMES.get(struct.unpack(">H", packet[at:at + 2])[0])
-        question = packet[12:at + 4]
+    def answer(self, query, tcp):
+        name, kind, _ = question_of(query)
         self.asked.append((name, kind))
         zone = self.zones.get(name)
         if zone == "DROP":
             return None
+        if callable(zone):
+            return zone(query, tcp)
         code, records = self.look_up(name, kind, zone)
         authority = b"" if records or code == "SERVFAIL" else record(
             name.split(".")[-1], "SOA",
             name_bytes("ns.invalid") + name_bytes("dns.invalid") +
             struct.pack(">IIIII", 1, 60, 60, 60, self.ttl), self.ttl)
-        head = struct.pack(">HHHHHH", number, 0x8480 | (flags & 0x0100) | CODES[code], 1,
-                           len(records), 1 if authority else 0, 0)
-        return head + question + b"".join(records) + authority
+        answer = reply(query, b"".join(records), len(records), CODES[code], authority=authority)
+        if not tcp and len(answer) > UDP_BYTES:
+            return reply(query, flags=TRUNCATED)
+        return answer
 
     def look_up(self, name, kind, zone):
         if isinstance(zone, str):
@@ -115,5 +134,7 @@ class Dns:
         if zone is None:
             below = any(other.endswith("." + name) for other in self.zones) or not name
             return ("NOERROR" if below else "NXDOMAIN"), []
+        if kind not in zone and "CNAME" in zone:
+            kind = "CNAME"
         values = zone.get(kind, [])
         return "NOERROR", [record(name, kind, data_of(kind, v), self.ttl) for v in values]
