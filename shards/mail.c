@@ -3,7 +3,6 @@
 #include "core/base/counter.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
-#include "core/base/random.h"
 #include "core/mail/bounce.h"
 #include "shards/content.h"
 #include "shards/outbox.h"
@@ -23,6 +22,7 @@ struct conclusion {
     struct unit *unit;
     struct content *content; /* while the header for a DSN is read */
     struct buffer header;
+    uint64_t now_ms; /* one for all: those that failed together come back together */
     uint64_t dsn_id; /* 0: none */
     bool tells;      /* there is something for a DSN */
 };
@@ -199,7 +199,7 @@ static bool add_move(struct conclusion *c, struct outcome *o)
     const struct settings *settings = s->snapshot->settings;
     const struct message *m = c->mail->message;
     const struct recipient *r = &m->recipients[o->recipient];
-    uint64_t now_ms = shard_adopted_ms(s);
+    uint64_t now_ms = c->now_ms;
     if (o->verdict == VERDICT_RETRY && retry_is_over(settings, r, m->accepted_ms, now_ms))
         o->verdict = VERDICT_BOUNCE;
     o->tell = action_of(settings, m, o, now_ms);
@@ -226,15 +226,17 @@ static bool add_move(struct conclusion *c, struct outcome *o)
     if (o->digest.len)
         add_note(c, o);
     if (o->verdict == VERDICT_RETRY)
-        move->due_ms =
-            o->soon ? now_ms : now_ms + retry_interval_ms(settings, r->attempts + 1, random_u64());
+        move->due_ms = o->soon ? now_ms
+                               : now_ms + retry_interval_ms(settings, r->attempts + 1,
+                                                            retry_jitter(m->id, r->attempts + 1));
     return true;
 }
 
-static void conclude_some(struct mail *mail, const struct outcome *outcomes, uint32_t count)
+static void conclude_some(struct mail *mail, const struct outcome *outcomes, uint32_t count,
+                          uint64_t now_ms)
 {
     struct conclusion *c = heap_take(sizeof *c);
-    *c = (struct conclusion){.mail = mail, .count = count, .unit = unit_make()};
+    *c = (struct conclusion){.mail = mail, .count = count, .unit = unit_make(), .now_ms = now_ms};
     c->outcomes = heap_take(count * sizeof *outcomes);
     memcpy(c->outcomes, outcomes, count * sizeof *outcomes);
     buffer_init(&c->header, HEADER_ROOM);
@@ -256,11 +258,12 @@ static void conclude_some(struct mail *mail, const struct outcome *outcomes, uin
 
 void mail_conclude(struct mail *mail, const struct outcome *outcomes, uint32_t count)
 {
+    uint64_t now_ms = shard_adopted_ms(mail->shard);
     while (count > CONCLUDE_MAX) {
         mail_use(mail);
-        conclude_some(mail, outcomes, CONCLUDE_MAX);
+        conclude_some(mail, outcomes, CONCLUDE_MAX, now_ms);
         outcomes += CONCLUDE_MAX;
         count -= CONCLUDE_MAX;
     }
-    conclude_some(mail, outcomes, count);
+    conclude_some(mail, outcomes, count, now_ms);
 }

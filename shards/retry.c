@@ -1,5 +1,12 @@
 #include "shards/retry.h"
 
+#include "core/base/map.h"
+
+uint64_t retry_jitter(uint64_t id, uint32_t attempts)
+{
+    return hash_bytes(str_from((const char *)&id, sizeof id), attempts);
+}
+
 uint64_t retry_interval_ms(const struct settings *s, uint32_t attempts, uint64_t random)
 {
     uint64_t interval = s->retry_first;

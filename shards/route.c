@@ -8,7 +8,6 @@
 
 enum {
     RESOLUTION_FRESH_MS = 60000, /* then libunbound's cache is asked again: TTLs rule */
-    DEFER_WINDOW_MS = 1000,      /* a destination that just failed as a whole */
     FORGET_MS = 60000,
     WHY_BYTES_MAX = 1024,
     DEFER_PER_TURN = 64,
@@ -29,6 +28,7 @@ struct destination *route_of(struct shard *s, struct str domain)
     list_init(&d->unparking);
     list_init(&d->queue);
     list_init(&d->idle);
+    pace_init(&d->pace, (uint32_t)settings->outbound_connections_first);
     buffer_init(&d->name, LIMIT_DOMAIN_BYTES + 16);
     buffer_put(&d->name, name);
     buffer_init(&d->defer_why, WHY_BYTES_MAX);
@@ -110,13 +110,50 @@ static void conclude_all(struct delivery *delivery, enum verdict verdict, struct
     heap_drop(delivery);
 }
 
+static uint32_t connections_most(const struct destination *d)
+{
+    return (uint32_t)d->shard->snapshot->settings->outbound_connections;
+}
+
+/* It is down: what waits is deferred, and so is what comes until the pause is over. */
 static void defer_from_now(struct destination *d, struct str why)
 {
+    uint64_t now = loop_now_ms(d->shard->loop);
     buffer_clear(&d->defer_why);
     buffer_put(&d->defer_why, str_head(why, WHY_BYTES_MAX));
-    d->defer_until_ms = loop_now_ms(d->shard->loop) + DEFER_WINDOW_MS;
+    pace_failed(&d->pace, d->shard->snapshot->settings->retry_first, now);
+    log_info("destination_down", log_str("destination", buffer_str(&d->name)),
+             log_u64("pause_ms", d->pace.pause_ms), log_str("why", why));
     d->resolved = false;
     pump_later(d);
+}
+
+void route_greeted(struct destination *d)
+{
+    pace_greeted(&d->pace);
+    pump_later(d); /* it may have more connections now */
+}
+
+void route_took(struct destination *d)
+{
+    uint32_t before = d->pace.window;
+    pace_took(&d->pace, connections_most(d));
+    if (d->pace.window > before && d->queued)
+        pump_later(d);
+}
+
+void route_slowed(struct destination *d, struct str why)
+{
+    if (!pace_slowed(&d->pace))
+        return;
+    count(outbound_slowed);
+    log_info("destination_slowed", log_str("destination", buffer_str(&d->name)),
+             log_u64("connections", d->pace.window), log_str("why", why));
+}
+
+bool route_is_crowded(const struct destination *d)
+{
+    return d->connections > pace_limit(&d->pace, connections_most(d), loop_now_ms(d->shard->loop));
 }
 
 static void fail_all(struct destination *d, struct str why, struct str status)
@@ -195,8 +232,10 @@ void route_connection_gone(struct destination *d, bool reached, uint32_t exchang
 {
     d->touched_ms = loop_now_ms(d->shard->loop);
     if (!reached && d->queued && !d->shard->stopping) {
-        if (d->connections)
-            return; /* others still work: their queue is not lost for one failed dial */
+        if (d->connections) { /* others still work: their queue is not lost for one failed dial */
+            route_slowed(d, why);
+            return;
+        }
         uint32_t next = exchanger + 1;
         while (d->resolved && next < d->exchanger_count && !transmit_dial(d, next))
             next++;
@@ -209,8 +248,7 @@ void route_connection_gone(struct destination *d, bool reached, uint32_t exchang
 /* A destination that failed as a whole: what waits is deferred in slices, parked ids too. */
 static bool defer_waiting(struct destination *d)
 {
-    uint64_t now = loop_now_ms(d->shard->loop);
-    if (now >= d->defer_until_ms)
+    if (!pace_is_down(&d->pace, loop_now_ms(d->shard->loop)))
         return false;
     for (int i = 0; i < DEFER_PER_TURN; i++) {
         struct delivery *delivery = route_take(d);
@@ -219,8 +257,6 @@ static bool defer_waiting(struct destination *d)
         conclude_all(delivery, VERDICT_RETRY, buffer_str(&d->defer_why), STR("4.4.1"));
     }
     unpark(d);
-    if (d->parked.count)
-        d->defer_until_ms = now + DEFER_WINDOW_MS;
     return true;
 }
 
@@ -229,6 +265,7 @@ static bool pump(struct destination *d)
 {
     struct shard *s = d->shard;
     const struct settings *settings = s->snapshot->settings;
+    uint32_t limit = pace_limit(&d->pace, connections_most(d), loop_now_ms(s->loop));
     if (d->queued == 0)
         return false;
     if (defer_waiting(d))
@@ -239,7 +276,7 @@ static bool pump(struct destination *d)
         return false;
     /* as many dials under way as there are deliveries for them, but one at first: does it answer?
      * */
-    while (d->connections < settings->outbound_connections &&
+    while (d->connections < limit &&
            d->connecting < u64_min(d->queued, d->connections > d->connecting ? 4 : 1)) {
         if (s->outbound_count >= settings->outbound_total)
             return true;

@@ -12,6 +12,7 @@
 #define SHARDS_ROUTE_H
 
 #include "shards/mail.h"
+#include "shards/pace.h"
 
 enum {
     ROUTE_QUEUE_MAX = 200
@@ -39,8 +40,8 @@ struct destination {
     uint64_t resolved_ms; /* monotonic */
     struct exchanger *exchangers;
     uint32_t exchanger_count;
-    uint64_t defer_until_ms; /* monotonic; new deliveries are deferred at once until then */
-    struct buffer defer_why;
+    struct pace pace;        /* while it is down, new deliveries are deferred at once */
+    struct buffer defer_why; /* why it is down */
     uint64_t touched_ms;
 };
 
@@ -62,6 +63,14 @@ struct delivery *route_take(struct destination *d);
 /* A connection is over. `reached`: it got as far as a greeting; else the next exchanger is tried,
  * and when there is none left everything waiting is deferred with `why`. */
 void route_connection_gone(struct destination *d, bool reached, uint32_t exchanger, struct str why);
+
+/* What connections tell of it: one was greeted, a mail was taken, "slow down" in any form. */
+void route_greeted(struct destination *d);
+void route_took(struct destination *d);
+void route_slowed(struct destination *d, struct str why);
+
+/* It has more connections than it should have: one that is idle goes. */
+bool route_is_crowded(const struct destination *d);
 
 void route_turn(struct shard *s); /* start what can be started */
 void route_tick(struct shard *s); /* every second: forget the unused */

@@ -101,6 +101,8 @@ static void give_up(struct transmit *t, struct str why)
         trial_over(t);
         bool stale =
             t->mails > 1 && t->client.phase == PHASE_ENVELOPE && !t->client.mail_reply.code;
+        if (t->reached && !stale)
+            route_slowed(t->destination, why);
         trial_lost(trial, exposed, stale, why);
     }
     if (!t->reached) {
@@ -247,12 +249,39 @@ static void quit(struct transmit *t)
     shard_deadline(t->shard, LAPSE_CONNECT, &t->deadline);
 }
 
+static void heed(struct transmit *t, const struct reply_seen *reply)
+{
+    struct buffer why;
+    if (!pace_is_slow_down(reply))
+        return;
+    buffer_init(&why, LIMIT_REPLY_LINE_BYTES * 2);
+    reply_seen_write(reply, &why);
+    route_slowed(t->destination, buffer_str(&why));
+    buffer_drop(&why);
+}
+
+/* MAIL or a recipient may be told to slow down: once is enough. */
+static void heed_envelope(struct transmit *t)
+{
+    const struct reply_seen *replies = trial_replies(t->trial);
+    uint32_t count = trial_envelope(t->trial)->recipient_count, i = 0;
+    if (reply_class(&t->client.mail_reply) != 2) {
+        heed(t, &t->client.mail_reply);
+        return;
+    }
+    while (i < count && !pace_is_slow_down(&replies[i]))
+        i++;
+    if (i < count)
+        heed(t, &replies[i]);
+}
+
 /* Both the envelope's replies and the keeper's permission are here. */
 static void proceed(struct transmit *t)
 {
     struct trial *trial = t->trial;
     if (!t->envelope_known || !trial_is_answered(trial))
         return;
+    heed_envelope(t);
     switch (trial_choose(trial, &t->client.mail_reply)) {
     case TRIAL_SEND: {
         struct buffer out;
@@ -295,7 +324,7 @@ void transmit_offer(struct transmit *t)
     const struct settings *settings = t->shard->snapshot->settings;
     const struct suit_hop hop = {str_c(exchanger_of(t)->name), is_preferred(t), t->mails > 0};
     list_remove(&t->idle);
-    if (t->mails >= settings->outbound_mails || t->shard->stopping) {
+    if (t->mails >= settings->outbound_mails || t->shard->stopping || route_is_crowded(d)) {
         quit(t);
         return;
     }
@@ -325,6 +354,7 @@ static void ready(struct transmit *t)
         t->reached = true;
         t->destination->connecting--;
         t->connecting = false;
+        route_greeted(t->destination);
     }
     transmit_offer(t);
 }
@@ -337,6 +367,10 @@ static void done(struct transmit *t)
     digest_finish(t->digest, digest);
     trial_over(t);
     trial_answered_dot(trial, &t->client.reply, str_c(digest_text(digest).at));
+    if (reply_class(&t->client.reply) == 2)
+        route_took(t->destination);
+    else
+        heed(t, &t->client.reply);
     transmit_offer(t);
 }
 
@@ -348,6 +382,7 @@ static void failed(struct transmit *t)
     /* it answered before the end, and means all. Before the keeper's answer it ends as lost: what
      * may be concluded is not known yet */
     if (trial && trial_is_answered(trial) && t->client.reply.code >= 400) {
+        heed(t, &t->client.reply);
         trial_over(t);
         trial_answered_dot(trial, &t->client.reply, STR(""));
     }
@@ -393,6 +428,7 @@ static void act(struct transmit *t, enum smtp_client_event event)
     case SMTP_CLIENT_REFUSED: {
         struct trial *trial = t->trial;
         trial_over(t);
+        heed(t, &t->client.reply);
         trial_refused_data(trial, &t->client.reply);
         transmit_offer(t);
         return;

@@ -9,7 +9,8 @@ from harness import Client, Gateway, ScriptSink, demo_policy, simple_mail, wait_
 
 SENDER = "alice@int.example"
 FLIGHT = 50
-SOON = {"retry_first": "1s", "retry_longest": "2s", "outbound_connections": str(FLIGHT)}
+SOON = {"retry_first": "1s", "retry_longest": "2s", "outbound_connections": str(FLIGHT),
+        "outbound_connections_first": str(FLIGHT)}
 
 
 class Crash(unittest.TestCase):

@@ -53,6 +53,22 @@ static void test_interval(void)
     }
 }
 
+/* One mail's recipients stay together, two mails don't, nor do all attempts go the same way. */
+static void test_jitter(void)
+{
+    const struct settings s = {.retry_first = 300000, .retry_longest = 300000};
+    unsigned near = 0, early = 0;
+    for (uint64_t id = 1; id <= 1000; id++) {
+        uint64_t one = retry_interval_ms(&s, 1, retry_jitter(id, 1));
+        uint64_t next = retry_interval_ms(&s, 1, retry_jitter(id + 1, 1));
+        expect(one == retry_interval_ms(&s, 1, retry_jitter(id, 1)), "id %lu", id);
+        near += one > next ? one - next < 1000 : next - one < 1000;
+        early += one < 300000 && retry_interval_ms(&s, 1, retry_jitter(id, 2)) < 300000;
+    }
+    expect(near < 50, "%u of 1000 neighbours come within a second", near);
+    expect(early > 200 && early < 300, "%u of 1000 are early twice", early);
+}
+
 /* accepted at 1000, for 500 */
 static const struct {
     const char *name;
@@ -85,6 +101,9 @@ static void test_over(void)
 
 int main(void)
 {
-    const struct test tests[] = {{"interval", test_interval}, {"over", test_over}, {0}};
+    const struct test tests[] = {{"interval", test_interval},
+                                 {"jitter", test_jitter},
+                                 {"over", test_over},
+                                 {0}};
     return harness_run("retry", tests);
 }
