@@ -1,5 +1,5 @@
-/* dovecot.h -- the client's side of Dovecot's authentication protocol, version 1, without I/O: lines
- * in, events out.
+/* dovecot.h -- the client's side of Dovecot's authentication protocol, version 1, without I/O:
+ * lines in, events out.
  *
  *   -> VERSION 1 1, CPID n          <- VERSION 1 n, MECH name ..., SPID, CUID, COOKIE, DONE
  *   -> AUTH id mech service=smtp secured rip=address [resp=base64]

@@ -4,7 +4,9 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/policy/directory.h"
+#include "crypto/credential.h"
 #include "crypto/scram.h"
+#include "shards/auth_link.h"
 #include "shards/labour.h"
 
 /* What waits for the labourer. */
@@ -14,10 +16,12 @@ struct check {
     bool known;
 };
 
-/* An exchange of SCRAM. */
+/* An exchange that takes several steps: SCRAM, or anything with Dovecot. */
 struct login {
     struct scram *scram;
-    bool proven; /* our own proof is on its way: an empty answer ends it */
+    bool proven;       /* our own proof is on its way: an empty answer ends it */
+    uint32_t asked_id; /* of auth_link; 0: none */
+    unsigned prompts;  /* of LOGIN with Dovecot, so far */
 };
 
 void login_drop(struct intake *i)
@@ -25,12 +29,17 @@ void login_drop(struct intake *i)
     if (!i->login)
         return;
     scram_drop(&i->login->scram);
+    if (i->login->asked_id && i->shard->auth_link)
+        auth_link_cancel(i->shard->auth_link, i->login->asked_id);
     heap_drop(i->login);
     i->login = NULL;
 }
 
 unsigned login_mechanisms(const struct shard *s)
 {
+    const struct auth_link *a = auth_link_of(s);
+    if (a)
+        return auth_link_mechanisms(a);
     unsigned passwords = 1 << SASL_PLAIN | 1 << SASL_LOGIN;
     return directory_offers_scram(s->snapshot->directory) ? passwords | 1 << SASL_SCRAM_SHA_256
                                                           : passwords;
@@ -44,14 +53,16 @@ static const struct user *find_user(const struct intake *i)
 static void conclude(struct intake *i, bool good)
 {
     login_drop(i);
-    good = good && find_user(i); /* who was removed meanwhile is nobody */
+    /* whom Dovecot knows and we do not is nobody, nor is who was removed meanwhile */
+    const char *why = !good ? "refused" : find_user(i) ? NULL : "not a user of an organisation";
+    good = !why;
     if (good) {
         count(smtpd_authenticated);
     } else {
         count(smtpd_auth_failed);
         log_info("auth_failed", log_text("client", i->client_text.at),
                  log_str("user", buffer_str(&i->session.auth.user)),
-                 log_str("mechanism", sasl_name(i->session.auth.mechanism)));
+                 log_str("mechanism", sasl_name(i->session.auth.mechanism)), log_text("why", why));
     }
     intake_settle_login(i, good ? REPLY_235_AUTHENTICATED : REPLY_535_AUTH);
 }
@@ -123,8 +134,8 @@ static void step_scram(struct intake *i)
     struct str message = buffer_str(&i->session.auth.message);
     if (i->session.auth.is_first)
         begin_scram(i);
-    if (!i->login || i->login->proven) {
-        conclude(i, i->login && message.len == 0);
+    if (i->login->proven) {
+        conclude(i, message.len == 0);
         return;
     }
     buffer_init(&answer, SASL_MESSAGE_BYTES);
@@ -147,9 +158,88 @@ static void step_scram(struct intake *i)
     buffer_drop(&answer);
 }
 
+/* ---- Dovecot */
+
+static void ask_dovecot(struct intake *i, struct auth_link *a)
+{
+    const struct sasl *x = &i->session.auth;
+    struct str message = buffer_str(&x->message);
+    struct buffer plain;
+    login_drop(i);
+    if (x->password.len > CREDENTIAL_PASSWORD_BYTES) {
+        conclude(i, false);
+        return;
+    }
+    i->login = heap_take(sizeof *i->login);
+    buffer_init(&plain, LIMIT_AUTH_BYTES);
+    buffer_putc(&plain, '\0');
+    buffer_put(&plain, buffer_str(&x->user));
+    buffer_putc(&plain, '\0');
+    buffer_put(&plain, buffer_str(&x->password));
+    struct str response = x->mechanism == SASL_PLAIN ? buffer_str(&plain) : message;
+    if (!auth_link_ask(a, i, x->mechanism, x->mechanism == SASL_LOGIN ? NULL : &response,
+                       &i->login->asked_id))
+        unavailable(i);
+    sasl_wipe(&plain);
+}
+
+/* The client's answer to Dovecot's challenge. */
+static void answer_dovecot(struct intake *i, struct str answer)
+{
+    struct auth_link *a = auth_link_of(i->shard);
+    if (!a || !i->login || !i->login->asked_id || !auth_link_answer(a, i->login->asked_id, answer))
+        unavailable(i);
+}
+
+static void on_dovecot_challenge(struct intake *i, struct str text)
+{
+    const struct sasl *x = &i->session.auth;
+    if (x->mechanism == SASL_SCRAM_SHA_256 && text.len <= SASL_MESSAGE_BYTES)
+        intake_challenge(i, text);
+    else if (x->mechanism == SASL_LOGIN && i->login->prompts < 2) /* Username:, Password: */
+        answer_dovecot(i, i->login->prompts++ ? buffer_str(&x->password) : buffer_str(&x->user));
+    else
+        unavailable(i);
+}
+
+void login_answered(struct intake *i, uint32_t id, enum dovecot_event event, struct str text)
+{
+    if (i->wait != WAIT_LOGIN || i->closing || !i->login || i->login->asked_id != id)
+        return;
+    switch (event) {
+    case DOVECOT_CHALLENGE:
+        on_dovecot_challenge(i, text);
+        return;
+    case DOVECOT_OK:
+        buffer_clear(&i->session.auth.user); /* its spelling of the name counts */
+        buffer_put(&i->session.auth.user, text);
+        conclude(i, true);
+        return;
+    case DOVECOT_FAIL:
+        conclude(i, false);
+        return;
+    case DOVECOT_UNAVAILABLE:
+    case DOVECOT_BROKEN:
+    case DOVECOT_MORE:
+    case DOVECOT_READY:
+        unavailable(i);
+        return;
+    }
+}
+
 void login_begin(struct intake *i)
 {
-    if (i->session.auth.mechanism == SASL_SCRAM_SHA_256)
+    struct auth_link *a = auth_link_of(i->shard);
+    bool goes_on = i->session.auth.mechanism == SASL_SCRAM_SHA_256 && !i->session.auth.is_first;
+    if (goes_on && i->login && !i->login->scram)
+        answer_dovecot(i, buffer_str(&i->session.auth.message));
+    else if (goes_on && i->login)
+        step_scram(i);
+    else if (goes_on)
+        unavailable(i);
+    else if (a)
+        ask_dovecot(i, a);
+    else if (i->session.auth.mechanism == SASL_SCRAM_SHA_256)
         step_scram(i);
     else
         check_password(i);

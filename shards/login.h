@@ -1,8 +1,9 @@
 /* login.h -- AUTH: who checks it, and what it came to.
  *
- * A password goes to the labourer, and the answer comes back to whoever is still there. A message
- * of SCRAM is answered at once. Either way the name is looked up in the snapshot of that moment,
- * and once more before 235.
+ * With an auth_socket, Dovecot does (auth_link.h), and whom it accepts must still be a user of an
+ * organisation. Without one a password goes to the labourer, and the answer comes back to whoever
+ * is still there; a message of SCRAM is answered at once; either way the name is looked up in the
+ * snapshot of that moment, and once more before 235.
  *
  * Thread   the shard's.
  * Memory   an exchange of SCRAM hangs on its intake from the first message to the answer.
@@ -13,6 +14,7 @@
 #ifndef SHARDS_LOGIN_H
 #define SHARDS_LOGIN_H
 
+#include "shards/dovecot.h"
 #include "shards/intake.h"
 
 enum {
@@ -21,6 +23,9 @@ enum {
 
 void login_begin(struct intake *i);
 void login_drop(struct intake *i); /* what is left of an exchange */
+
+/* What the authentication socket says of an exchange. `text`: challenge, or user. */
+void login_answered(struct intake *i, uint32_t id, enum dovecot_event event, struct str text);
 
 /* The mechanisms that can be offered now, for smtp_server_settings. */
 unsigned login_mechanisms(const struct shard *s);

@@ -5,6 +5,7 @@
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
+#include "shards/auth_link.h"
 #include "shards/intake.h"
 #include "shards/labour.h"
 #include "shards/login.h"
@@ -139,6 +140,7 @@ static void set_lapses(struct shard *s)
     s->lapses[LAPSE_DOT].length_ms = set->dot_timeout;
     s->lapses[LAPSE_TRANSACTION].length_ms = set->transaction_timeout;
     s->lapses[LAPSE_IDLE].length_ms = set->outbound_idle;
+    s->lapses[LAPSE_AUTHORITY].length_ms = set->auth_timeout;
     s->lapses[LAPSE_AUTH].length_ms = set->auth_delay;
 }
 
@@ -188,6 +190,7 @@ static void use_settings(struct shard *s)
     s->exempt_count = read_networks(&n->settings->limit_exempt, s->exempt);
     s->proxy_count = read_networks(&n->settings->proxy_clients, s->proxies);
     guard_use(&s->guard, n->settings);
+    auth_link_use(s);
     set_lapses(s);
 }
 
@@ -325,6 +328,7 @@ static void tick(struct shard *s)
                          .c = s->overload.causes};
     ring_put(s->to_coordinator, &pulse);
     ticket_keys_advance(&s->tickets, now);
+    auth_link_tick(s);
     route_tick(s);
 }
 
@@ -336,7 +340,7 @@ static void try_to_stop(struct shard *s)
     void *value;
     while (map_next(&s->destinations, &at, &name, &value))
         transmit_close_idle(value);
-    if (s->waiters.used || s->outbound_count || s->intakes.used)
+    if (s->waiters.used || s->outbound_count || s->intakes.used || !auth_link_stopped(s))
         return;
     struct cell stopped = {.kind = CELL_STOPPED, .from = s->index};
     ring_put(s->to_coordinator, &stopped);

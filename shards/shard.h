@@ -25,6 +25,7 @@
 
 #include <pthread.h>
 
+struct auth_link;
 struct destination;
 
 /* What a COMMIT, FETCH, GRANT, WORK or COMMAND was asked for: answers carry its handle. */
@@ -85,7 +86,8 @@ enum shard_lapse { /* one FIFO of deadlines for each length */
     LAPSE_DOT,
     LAPSE_TRANSACTION,
     LAPSE_IDLE,
-    LAPSE_AUTH, /* a failure's answer is held back */
+    LAPSE_AUTHORITY, /* auth_socket's answer, or the client's to it */
+    LAPSE_AUTH,      /* a failure's answer is held back */
     LAPSES,
 };
 
@@ -107,6 +109,7 @@ struct shard {
     struct tls_context *tls_server, *tls_client;
     struct ticket_keys tickets;
     struct scram_server *scram;
+    struct auth_link *auth_link; /* NULL: an auth_socket was never set */
 
     struct shard_partition *partitions;
     uint32_t partition_count;

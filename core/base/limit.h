@@ -20,6 +20,7 @@ enum {
     /* SMTP, RFC 5321 4.5.3.1 asks for at least 512; AUTH (RFC 4954) for 12288. */
     LIMIT_COMMAND_BYTES = 4096,
     LIMIT_AUTH_BYTES = 12288,
+    LIMIT_AUTH_REQUESTS = 1024, /* exchanges of a worker with auth_socket at once; 128 bytes each */
     LIMIT_TEXT_LINE_BYTES = 998, /* without CRLF, RFC 5322 2.1.1; longer is refused */
     LIMIT_LOCAL_BYTES = 64,
     LIMIT_DOMAIN_BYTES = 255,
