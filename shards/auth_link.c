@@ -120,7 +120,8 @@ bool auth_link_ask(struct auth_link *a, struct intake *i, enum sasl_mechanism m,
     r->link = a;
     r->deadline.passed = passed;
     r->intake = slab_handle(&a->shard->intakes, i);
-    r->id = ++a->serial << SLOT_BITS | slab_handle(&a->requests, r).index;
+    a->serial += a->serial == UINT32_MAX >> SLOT_BITS ? 2 : 1; /* no id is 0 */
+    r->id = a->serial << SLOT_BITS | slab_handle(&a->requests, r).index;
     r->asked = true;
     buffer_init(&line, DOVECOT_LINE_BYTES);
     dovecot_ask(r->id, m, str_c(i->client_text.at), response, &line);

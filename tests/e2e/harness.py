@@ -230,8 +230,9 @@ class Gateway:
         try:
             wait_until(there, seconds)
         except AssertionError:
+            last = [r.get("last") for r in self.show(mail_id)["recipients"]]
             raise AssertionError(f"{mail_id} has states {self.states(mail_id)}, not {states}, "
-                                 f"after {seconds} s") from None
+                                 f"after {seconds} s; last: {last}") from None
 
     def log(self, event=None):
         """Lines of the daemon's log as dicts."""

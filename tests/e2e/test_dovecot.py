@@ -130,12 +130,13 @@ class Fake:
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # else accept() may go on elsewhere
         self.listener.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def gateway(path, **settings):
-    return Gateway(route="127.0.0.1:1", settings={"auth_socket": path, **settings})
+def gateway(path, shards=2, **settings):
+    return Gateway(route="127.0.0.1:1", settings={"auth_socket": path, **settings}, shards=shards)
 
 
 def up(gate, count=2):
@@ -234,6 +235,8 @@ class Gone(unittest.TestCase):
                 with open(config, "w", encoding="utf-8") as f:
                     f.write(text + more)
                 gate.ctl("config", "reload", json=False)
+                if more:
+                    up(gate)
                 wait_until(lambda good=good: try_auth(gate, password=good) == 235, 20)
                 self.assertEqual(try_auth(gate, password=bad), 535)
 
@@ -267,9 +270,15 @@ class Misbehaving(unittest.TestCase):
                 f"OK\tx\tuser={SENDER}\n": 454, "\0\0\0\n\n\nFAIL\tID\n": 535, "CONT\tID\t=\n": 454,
                 "CONT\tID\teA==\n": 454, "x" * 100000: 454, "OK\tID\tuser=nobody@x.example\n": 535,
                 f"FAIL\tID\nOK\tID\tuser={SENDER}\n": 535}
-        for text, code in rows.items():
-            with self.subTest(text=text[:40]):
-                self.attempt(self.answering(text), code=code)
+        with Fake(lambda words: "") as fake, gateway(fake.path, shards=1) as gate:
+            for text, code in rows.items():
+                with self.subTest(text=text[:40]):
+                    fake.script = self.answering(text)
+                    ups, losses = (f"auth_socket_{what}" for what in ("up", "lost"))
+                    wait_until(lambda: len(gate.log(ups)) > len(gate.log(losses)), 20, "it is up")
+                    with gate.client("submissions", user=None) as c:
+                        self.assertEqual(c.auth(SENDER, PASSWORD).code, code)
+                        c.expect(f"MAIL FROM:<{SENDER}>", 530)
 
     def test_TLSIN_08_it_hangs_up(self):
         self.attempt(lambda words: None if words[0] == "AUTH" else "")
