@@ -109,21 +109,22 @@ static void put_notify(uint32_t notify, struct buffer *out)
     }
 }
 
-/* What is not ASCII goes in RFC 6533's \x{...}; the rest is encoded anew, its type too: whatever
- * a client put in there, it ends no parameter here (INJ-03). */
-static void put_orcpt(struct str orcpt, struct buffer *out)
+/* It is encoded anew, its type too: whatever a client put in there, it ends no parameter here
+ * (INJ-03). An address of type utf-8 has an encoding of its own (RFC 6533 3), in which what is not
+ * ASCII stands for itself where this MAIL had SMTPUTF8. */
+static void put_orcpt(struct str orcpt, bool utf8, struct buffer *out)
 {
-    struct buffer seven_bit;
-    buffer_init(&seven_bit, LIMIT_COMMAND_BYTES * 2);
-    dsn_put_seven_bit(orcpt, &seven_bit);
     buffer_puts(out, " ORCPT=");
-    xtext_encode(buffer_str(&seven_bit), out);
-    buffer_drop(&seven_bit);
+    if (str_starts_nocase(orcpt, STR("utf-8;")))
+        dsn_put_parameter(orcpt, utf8, out);
+    else
+        xtext_encode(orcpt, out);
 }
 
 static void send_rcpts(struct smtp_client *c, struct buffer *out)
 {
     uint32_t window = offers(c, SMTP_PIPELINING) ? RCPT_WINDOW : 1;
+    bool utf8 = offers(c, SMTP_SMTPUTF8) && is_utf8(&c->envelope);
     while (c->sent_rcpt < c->envelope.recipient_count && c->outstanding < window) {
         const struct smtp_target *to = &c->envelope.recipients[c->sent_rcpt++];
         command(c, PHASE_ENVELOPE, "RCPT TO:<", out);
@@ -132,7 +133,7 @@ static void send_rcpts(struct smtp_client *c, struct buffer *out)
         if (offers(c, SMTP_DSN)) {
             put_notify(to->notify, out);
             if (to->orcpt.len)
-                put_orcpt(to->orcpt, out);
+                put_orcpt(to->orcpt, utf8, out);
         }
         buffer_puts(out, "\r\n");
     }

@@ -299,7 +299,8 @@ static enum smtp_server_event on_rcpt(struct smtp_server *s, struct str args, st
     enum address_status status = address_parse_path(path, flags, &s->arena, &address);
     if (status != ADDRESS_OK)
         return verb_refuse(s, address_refusal(status, flags), out);
-    enum reply reply = parameter_parse_rcpt(args, offered_parameters(s), &s->arena, &p);
+    unsigned offered = offered_parameters(s) | (s->asked.smtputf8 ? PARAMETER_IN_UTF8 : 0);
+    enum reply reply = parameter_parse_rcpt(args, offered, &s->arena, &p);
     if (reply != REPLY_250_OK)
         return verb_refuse(s, reply, out);
     struct smtp_recipient *r = add_recipient(s);

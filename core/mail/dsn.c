@@ -145,7 +145,8 @@ static enum dsn_form form_of(const struct dsn *d, bool ascii)
     return ascii ? SEVEN_BIT : GLOBAL_QUOTED;
 }
 
-void dsn_put_seven_bit(struct str s, struct buffer *out)
+/* RFC 6533 3 utf-8-addr-xtext without its escapes for ASCII; '?' for what is not UTF-8. */
+static void put_seven_bit(struct str s, struct buffer *out)
 {
     while (s.len) {
         uint32_t c = 0;
@@ -158,16 +159,30 @@ void dsn_put_seven_bit(struct str s, struct buffer *out)
     }
 }
 
-/* Blanks, "+", "=" and "\" stand for themselves nowhere in utf-8-addr-xtext. */
-static void put_escaped(struct str address, struct buffer *out)
+/* Blanks, "+", "=" and "\" stand for themselves nowhere in utf-8-addr-xtext; `keep` those "\" that
+ * begin an escape. */
+static void put_escaped(struct str address, bool keep, struct buffer *out)
 {
     for (size_t i = 0; i < address.len; i++) {
         char c = address.at[i];
-        if (c == ' ' || c == '+' || c == '=' || c == '\\')
+        bool escape = keep && str_starts(str_skip(address, i), STR("\\x{"));
+        if (c == ' ' || c == '+' || c == '=' || (c == '\\' && !escape))
             buffer_printf(out, "\\x{%X}", (unsigned)c);
         else
             buffer_putc(out, c);
     }
+}
+
+void dsn_put_parameter(struct str typed, bool utf8, struct buffer *out)
+{
+    struct buffer escaped;
+    buffer_init(&escaped, FIELD_BYTES * 4);
+    put_escaped(typed, true, &escaped);
+    if (utf8)
+        buffer_put(out, buffer_str(&escaped));
+    else
+        put_seven_bit(buffer_str(&escaped), out);
+    buffer_drop(&escaped);
 }
 
 /* "Name: type; value", one line: compose_field() for UTF-8 too. */
@@ -197,8 +212,8 @@ static void put_final_recipient(struct str address, enum dsn_form form, struct b
     buffer_init(&escaped, FIELD_BYTES);
     buffer_init(&seven_bit, 4 * FIELD_BYTES);
     if (!ascii && form == SEVEN_BIT) {
-        put_escaped(address, &escaped);
-        dsn_put_seven_bit(buffer_str(&escaped), &seven_bit);
+        put_escaped(address, false, &escaped);
+        put_seven_bit(buffer_str(&escaped), &seven_bit);
         address = buffer_str(&seven_bit);
     }
     put_typed("Final-Recipient", ascii ? "rfc822; " : "utf-8; ", address, form, out);

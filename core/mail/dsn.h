@@ -67,8 +67,8 @@ enum dsn_action dsn_heaviest(const struct dsn *d);
  * sender's address is not. */
 NODISCARD bool dsn_write(const struct dsn *d, struct buffer *out);
 
-/* RFC 6533 3 utf-8-addr-xtext without its escapes for ASCII: "\x{7528}" for what is not ASCII, '?'
- * for what is not UTF-8. */
-void dsn_put_seven_bit(struct str s, struct buffer *out);
+/* "utf-8;address" as the value of ORCPT, RFC 6533 3: utf-8-addr-unitext, or without `utf8`
+ * utf-8-addr-xtext. An escape that is there already ("\x{7528}") stays. */
+void dsn_put_parameter(struct str typed, bool utf8, struct buffer *out);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/limit.h"
+#include "core/mail/utf8.h"
 
 enum {
     ENVID_BYTES = 100,
@@ -13,7 +14,20 @@ static int hex_upper(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-bool xtext_decode(struct str in, struct arena *arena, struct str *out)
+/* UTF-8 that may be written into a reply, a log or a report. */
+static bool is_clean(struct str s)
+{
+    while (s.len) {
+        uint32_t c;
+        size_t bytes = utf8_take(s, &c);
+        if (!bytes || utf8_is_control(c) || utf8_is_hidden(c))
+            return false;
+        s = str_skip(s, bytes);
+    }
+    return true;
+}
+
+bool xtext_decode(struct str in, bool utf8, struct arena *arena, struct str *out)
 {
     char *at = arena_take(arena, in.len + 1);
     size_t len = 0;
@@ -31,12 +45,13 @@ bool xtext_decode(struct str in, struct arena *arena, struct str *out)
         } else if (c == '=' || c == ' ') {
             return false;
         }
-        if (c < ' ' || c > '~')
+        bool itself = utf8 && (unsigned char)in.at[i] > 0x7F;
+        if (!itself && (c < ' ' || c > '~'))
             return false;
         at[len++] = c;
     }
     *out = str_from(at, len);
-    return true;
+    return is_clean(*out);
 }
 
 void xtext_encode(struct str in, struct buffer *out)
@@ -52,6 +67,7 @@ void xtext_encode(struct str in, struct buffer *out)
 
 struct parsed {
     unsigned seen; /* bits of the parameters so far: none may come twice */
+    bool utf8;
     struct arena *arena;
     void *out;
 };
@@ -91,7 +107,7 @@ static bool on_smtputf8(struct parsed *p, struct str value)
 static bool on_auth(struct parsed *p, struct str value)
 {
     struct parameter_mail *m = p->out;
-    return value.len && xtext_decode(value, p->arena, &m->auth);
+    return value.len && xtext_decode(value, false, p->arena, &m->auth);
 }
 
 static bool on_ret(struct parsed *p, struct str value)
@@ -105,7 +121,7 @@ static bool on_ret(struct parsed *p, struct str value)
 static bool on_envid(struct parsed *p, struct str value)
 {
     struct parameter_mail *m = p->out;
-    return value.len && value.len <= ENVID_BYTES && xtext_decode(value, p->arena, &m->envid);
+    return value.len && value.len <= ENVID_BYTES && xtext_decode(value, false, p->arena, &m->envid);
 }
 
 /* 1*9DIGIT, at least 1 */
@@ -144,7 +160,8 @@ static bool on_orcpt(struct parsed *p, struct str value)
 {
     struct parameter_rcpt *r = p->out;
     struct str decoded;
-    if (value.len > ORCPT_BYTES || !xtext_decode(value, p->arena, &decoded))
+    bool utf8 = p->utf8 && str_starts_nocase(value, STR("utf-8;"));
+    if (value.len > ORCPT_BYTES || !xtext_decode(value, utf8, p->arena, &decoded))
         return false;
     size_t semicolon = str_find(decoded, ';');
     if (semicolon == 0 || semicolon >= decoded.len - 1)
@@ -175,11 +192,12 @@ static const struct row rcpt_rows[] = {
     {STR_INIT("ORCPT"), SEEN_ORCPT, PARAMETER_DSN, on_orcpt},
 };
 
-/* RFC 5321 4.1.2: value is 33-60, 62-126; with SMTPUTF8 more, but none of ours takes that. */
-static bool is_printable(struct str s)
+/* RFC 5321 4.1.2: value is 33-60, 62-126; RFC 6531 3.3: with SMTPUTF8 UTF-8 too. */
+static bool is_printable(struct str s, bool utf8)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (s.at[i] <= ' ' || s.at[i] > '~')
+        if (((unsigned char)s.at[i] > '~' && !(utf8 && (unsigned char)s.at[i] > 0x7F)) ||
+            (unsigned char)s.at[i] <= ' ')
             return false;
     return s.len > 0;
 }
@@ -210,7 +228,7 @@ static enum reply parse(struct str in, struct parsed *p, const struct row *rows,
         struct str word = str_word(&in);
         if (word.len == 0)
             return REPLY_250_OK;
-        if (!is_printable(word))
+        if (!is_printable(word, p->utf8))
             return REPLY_501_PARAMETER;
         enum reply reply = take_one(p, word, rows, count);
         if (reply != REPLY_250_OK)
@@ -233,7 +251,7 @@ enum reply parameter_parse_mail(struct str in, unsigned offered, struct arena *a
 {
     *out = (struct parameter_mail){.auth = {"", 0}, .envid = {"", 0}};
     struct row rows[countof(mail_rows)];
-    struct parsed p = {0, arena, out};
+    struct parsed p = {.arena = arena, .out = out};
     return parse(in, &p, rows, choose(mail_rows, countof(mail_rows), offered, rows));
 }
 
@@ -242,6 +260,6 @@ enum reply parameter_parse_rcpt(struct str in, unsigned offered, struct arena *a
 {
     *out = (struct parameter_rcpt){.orcpt = {"", 0}};
     struct row rows[countof(rcpt_rows)];
-    struct parsed p = {0, arena, out};
+    struct parsed p = {.utf8 = offered & PARAMETER_IN_UTF8, .arena = arena, .out = out};
     return parse(in, &p, rows, choose(rcpt_rows, countof(rcpt_rows), offered, rows));
 }

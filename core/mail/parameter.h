@@ -19,6 +19,7 @@ enum {                           /* extensions that EHLO offered */
     PARAMETER_AUTH = 1 << 3,     /* RFC 4954: AUTH= */
     PARAMETER_DSN = 1 << 4,      /* RFC 3461: RET, ENVID; NOTIFY, ORCPT */
     PARAMETER_FUTURE = 1 << 5,   /* RFC 4865: HOLDFOR or HOLDUNTIL */
+    PARAMETER_IN_UTF8 = 1 << 6,  /* of RCPT: its MAIL had SMTPUTF8, so ORCPT=utf-8; may be UTF-8 */
 };
 
 enum { /* RFC 3461 NOTIFY; frozen: in envelopes */
@@ -40,7 +41,7 @@ struct parameter_mail {
 
 struct parameter_rcpt {
     uint32_t notify;  /* 0: not given */
-    struct str orcpt; /* "rfc822;a@b", decoded, printable ASCII */
+    struct str orcpt; /* "rfc822;a@b", decoded; printable ASCII, or of type utf-8 clean UTF-8 */
 };
 
 /* REPLY_250_OK, or the refusal: 555 unknown, 501 bad value or given twice, 452 memory. */
@@ -49,9 +50,9 @@ NODISCARD enum reply parameter_parse_mail(struct str in, unsigned offered, struc
 NODISCARD enum reply parameter_parse_rcpt(struct str in, unsigned offered, struct arena *arena,
                                           struct parameter_rcpt *out);
 
-/* RFC 3461 4. Decoding refuses what is not xtext, and anything but printable ASCII in the result.
- * */
-NODISCARD bool xtext_decode(struct str in, struct arena *arena, struct str *out);
+/* RFC 3461 4. Decoding refuses what is not xtext, and anything but printable ASCII in the result;
+ * with `utf8` what is not ASCII stands for itself (RFC 6533 3) and is valid, without controls. */
+NODISCARD bool xtext_decode(struct str in, bool utf8, struct arena *arena, struct str *out);
 void xtext_encode(struct str in, struct buffer *out);
 
 #endif

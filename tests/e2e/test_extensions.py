@@ -149,7 +149,22 @@ class Utf8(unittest.TestCase):
         self.assertIn("SMTPUTF8", str(mail.mail_line))
         self.assertIn(b"with UTF8SMTP id", mail.content)
 
-
+    def test_ORCPT_in_utf8_is_passed_on_as_the_hop_takes_it(self):
+        rows = ((("DSN", "8BITMIME", "SMTPUTF8"), UTF8, "utf-8;花@old.example"),
+                (("DSN",), "x@ext.example", "utf-8;\\x{82B1}@old.example"))
+        for features, to, want in rows:
+            with self.subTest(features=features), ScriptSink(features=features) as sink, \
+                    Gateway(route=sink.address, policy=demo_policy("0s", "")) as gate, \
+                    gate.client() as c:
+                c.expect(f"MAIL FROM:<{SENDER}> SMTPUTF8", 250)
+                c.send(f"RCPT TO:<{to}> ORCPT=utf-8;花@old.example NOTIFY=DELAY\r\n".encode())
+                self.assertEqual(c.reply().code, 250)
+                c.expect("DATA", 354)
+                c.send(simple_mail(SENDER, ["x@ext.example"], "orcpt") + b".\r\n")
+                self.assertEqual(c.reply().code, 250)
+                wait_until(sink.got, 10, "the mail")
+                self.assertEqual(sink.commands("RCPT")[0].decode(),
+                                 f"RCPT TO:<{to}> NOTIFY=DELAY ORCPT={want}")
 
 if __name__ == "__main__":
     unittest.main()

@@ -291,25 +291,28 @@ static void test_notify(void)
     }
 }
 
-static void test_seven_bit(void)
+static void test_parameter(void)
 {
     static const struct {
-        struct str in, want;
+        struct str in;
+        const char *unitext, *xtext;
     } texts[] = {
-        {STR_INIT("rfc822;a+b@x"), STR_INIT("rfc822;a+b@x")},
-        {STR_INIT("utf-8;\xe7\x94\xa8@x"), STR_INIT("utf-8;\\x{7528}@x")},
-        {STR_INIT("\xf0\x9f\x98\x80"), STR_INIT("\\x{1F600}")},
-        {STR_INIT("\xff\xe7\x94"), STR_INIT("???")},
-        {STR_INIT(""), STR_INIT("")},
+        {STR_INIT("utf-8;a+b=c@x"), "utf-8;a\\x{2B}b\\x{3D}c@x", "utf-8;a\\x{2B}b\\x{3D}c@x"},
+        {STR_INIT("utf-8;\xe7\x94\xa8@x"), "utf-8;\xe7\x94\xa8@x", "utf-8;\\x{7528}@x"},
+        {STR_INIT("utf-8;\xf0\x9f\x98\x80 \\"), "utf-8;\xf0\x9f\x98\x80\\x{20}\\x{5C}",
+         "utf-8;\\x{1F600}\\x{20}\\x{5C}"},
+        {STR_INIT("utf-8;\\x{7528}@x"), "utf-8;\\x{7528}@x", "utf-8;\\x{7528}@x"},
+        {STR_INIT(""), "", ""},
     };
 
-    for (size_t i = 0; i < countof(texts); i++) {
-        struct buffer out;
-        buffer_init(&out, 100);
-        dsn_put_seven_bit(texts[i].in, &out);
-        expect_str(buffer_str(&out), texts[i].want, "7-bit");
-        buffer_drop(&out);
-    }
+    for (size_t i = 0; i < countof(texts); i++)
+        for (int utf8 = 0; utf8 < 2; utf8++) {
+            struct buffer out;
+            buffer_init(&out, 200);
+            dsn_put_parameter(texts[i].in, utf8, &out);
+            expect_str(buffer_str(&out), str_c(utf8 ? texts[i].unitext : texts[i].xtext), "ORCPT");
+            buffer_drop(&out);
+        }
 }
 
 static void test_refused(void)
@@ -335,7 +338,7 @@ int main(void)
     const struct test tests[] = {
         {"failure", test_failure},        {"several actions in one report", test_mixed},
         {"RFC 6533 forms", test_forms},   {"INJ-01 in UTF-8", test_hostile_utf8},
-        {"RFC 3461 NOTIFY", test_notify}, {"RFC 6533 7-bit addresses", test_seven_bit},
+        {"RFC 3461 NOTIFY", test_notify}, {"RFC 6533 7-bit addresses", test_parameter},
         {"refused", test_refused},        {NULL, NULL}};
     return harness_run("dsn", tests);
 }

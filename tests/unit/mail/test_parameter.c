@@ -5,6 +5,7 @@
 enum {
     OFFERED = PARAMETER_SIZE | PARAMETER_8BITMIME | PARAMETER_AUTH,
     ALL = OFFERED | PARAMETER_SMTPUTF8 | PARAMETER_DSN,
+    IN_UTF8 = ALL | PARAMETER_IN_UTF8,
 };
 
 static const struct {
@@ -84,6 +85,28 @@ static const struct {
     {" ORCPT=rfc822;", ALL, REPLY_501_PARAMETER, 0, NULL},
     {" ORCPT=rfc822;a+0AMAIL", ALL, REPLY_501_PARAMETER, 0, NULL},
     {" SIZE=1", ALL, REPLY_555_PARAMETER, 0, NULL},
+    /* RFC 6533 3: UTF-8 in an address of type utf-8, and only where MAIL had SMTPUTF8 */
+    {" ORCPT=utf-8;\xe7\x94\xa8@x", IN_UTF8, REPLY_250_OK, 0, "utf-8;\xe7\x94\xa8@x"},
+    {" NOTIFY=DELAY ORCPT=UTF-8;\xe7\x94\xa8\\x{2B}@x", IN_UTF8, REPLY_250_OK, NOTIFY_DELAY,
+     "UTF-8;\xe7\x94\xa8\\x{2B}@x"},
+    {" ORCPT=utf-8;\\x{7528}@x", ALL, REPLY_250_OK, 0, "utf-8;\\x{7528}@x"},
+    {" ORCPT=utf-8;\xe7\x94\xa8@x", ALL, REPLY_501_PARAMETER, 0, NULL},
+    {" ORCPT=rfc822;\xe7\x94\xa8@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},
+    {" NOTIFY=\xe7\x94\xa8", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},
+    {" ORCPT=utf-8;\xe7\x94@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},     /* cut */
+    {" ORCPT=utf-8;\xc0\xaf@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},     /* overlong */
+    {" ORCPT=utf-8;\xed\xa0\x80@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL}, /* surrogate */
+    {" ORCPT=utf-8;a\xc2\x85"
+     "b@x",
+     IN_UTF8, REPLY_501_PARAMETER, 0, NULL}, /* INJ-03 C1 */
+    {" ORCPT=utf-8;a\xe2\x80\xa8"
+     "b@x",
+     IN_UTF8, REPLY_501_PARAMETER, 0, NULL}, /* INJ-03 */
+    {" ORCPT=utf-8;a\xe2\x80\xae"
+     "b@x",
+     IN_UTF8, REPLY_501_PARAMETER, 0, NULL}, /* read backwards */
+    {" ORCPT=utf-8;a+E7+94+A8@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},
+    {" ORCPT=utf-8;a\x7f@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},
 };
 
 static void test_rcpt(void)
