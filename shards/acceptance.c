@@ -116,6 +116,21 @@ static bool fill_texts(const struct intake *i, const struct header_facts *facts,
     return good;
 }
 
+/* RFC 4865 5: what DSNs name. The time may be given in any zone, and is told in UTC. */
+static bool fill_future(const struct parameter_mail *asked, struct message *m)
+{
+    struct buffer text;
+    struct clock_date until = clock_stamp(asked->hold_until_ms);
+    buffer_init(&text, 64);
+    if (asked->hold_for_s)
+        buffer_printf(&text, "for;%llu", (unsigned long long)asked->hold_for_s);
+    else if (asked->hold_until_ms)
+        buffer_printf(&text, "until;%.*sZ", (int)strlen("2026-11-24T04:38:46"), until.at);
+    m->future = arena_copy(&m->arena, buffer_str(&text));
+    buffer_drop(&text);
+    return m->future.at;
+}
+
 static uint32_t flags_of(const struct intake *i, const struct header_facts *facts)
 {
     const struct smtp_server *session = &i->session;
@@ -181,7 +196,8 @@ static struct message *build(const struct intake *i, const struct header_facts *
     m->accepted_ms = shard_adopted_ms(i->shard);
     m->accepted_boot_ms = clock_boot_ms();
     m->boot = i->shard->boot;
-    if (!fill_texts(i, facts, m) || !fill_recipients(i, m) || !fill_cuts(facts, m))
+    if (!fill_texts(i, facts, m) || !fill_future(&i->session.asked, m) || !fill_recipients(i, m) ||
+        !fill_cuts(facts, m))
         message_drop(&m);
     return m;
 }

@@ -242,7 +242,7 @@ static unsigned utf8_flag(const struct smtp_server *s)
     return s->asked.smtputf8 ? ADDRESS_UTF8 : 0;
 }
 
-/* A release that lies further ahead than EHLO allows. One that is past asks for nothing. */
+/* A release that lies further ahead than EHLO allows. */
 static bool asks_too_late(const struct smtp_server *s)
 {
     uint64_t most_s = s->settings->future_max_s;

@@ -263,6 +263,8 @@ static bool put_status(const struct dsn *d, enum dsn_form form, struct buffer *o
     put_typed("Reporting-MTA", "dns; ", d->mta, SEVEN_BIT, &status);
     if (d->about->envid.len)
         compose_field("Original-Envelope-Id", d->about->envid, &status);
+    if (d->about->future.len) /* RFC 4865 */
+        compose_field("Future-Release-Request", d->about->future, &status);
     struct clock_date date = clock_date(d->about->accepted_ms);
     compose_field("Arrival-Date", str_c(date.at), &status);
     for (uint32_t i = 0; i < d->recipient_count; i++)

@@ -7,6 +7,7 @@
  *              cuts:4 (offset:4 length:4)...
  *              body_bytes:8 inline:1 extents:4 (segment:4 generation:4 offset:8 length:8)...
  *              recipients:4 (text of one recipient)...
+ *              text future; not in records of before there was FUTURERELEASE
  *   recipient  text address, orcpt, rule; class:1 form:1 notify:4 release_ms:8
  *   states     version:1 recipients:4 (stage:1 flags:4 attempts:4 revision:4 due_ms:8)...
  *
@@ -93,6 +94,7 @@ void message_encode(const struct message *m, struct buffer *out)
     buffer_put32(out, m->recipient_count);
     for (uint32_t i = 0; i < m->recipient_count; i++)
         encode_recipient(&m->recipients[i], out);
+    buffer_put_bytes32(out, m->future);
 }
 
 static bool take_enum(struct str *in, unsigned last, unsigned *out)
@@ -217,7 +219,7 @@ struct message *message_decode(uint64_t id, struct str payload)
     m->id = id;
     struct str in = arena_copy(&m->arena, payload);
     if (!in.at || !decode_head(m, &in) || !decode_cuts(m, &in) || !decode_body(m, &in) ||
-        !cuts_fit(m) || !decode_recipients(m, &in))
+        !cuts_fit(m) || !decode_recipients(m, &in) || (in.len && !take_bytes32(&in, &m->future)))
         message_drop(&m);
     return m;
 }

@@ -95,7 +95,8 @@ struct message {
     struct str subject;    /* decoded, cut to LIMIT_SUBJECT_BYTES */
     struct str message_id; /* with angle brackets, as in the mail */
     struct str token;      /* secret of the hold notice's Reply-To and page; empty: none */
-    struct str prefix;     /* trace and added fields that go before the stored body, CRLF lines */
+    struct str future; /* RFC 4865: "for;3600", "until;2026-11-24T04:38:46Z"; empty: not asked */
+    struct str prefix; /* trace and added fields that go before the stored body, CRLF lines */
     struct cut *cuts;
     uint32_t cut_count;
 

@@ -36,7 +36,9 @@ struct parameter_mail {
     struct str envid; /* decoded, printable ASCII */
     bool return_full, return_headers;
     uint64_t hold_for_s;    /* RFC 4865; 0: not given */
-    uint64_t hold_until_ms; /* wall clock; 0: not given */
+    uint64_t hold_until_ms; /* wall clock; 0: not given. One that is past is kept by any release at
+                               all, and asks for nothing: a client that was away over its time
+                               submits as late as this, and the policy's own hold stays */
 };
 
 struct parameter_rcpt {

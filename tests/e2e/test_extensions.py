@@ -123,6 +123,30 @@ class Future(unittest.TestCase):
             time.sleep(2)
             self.assertEqual(self.gate.states(row["id"]), {"x@ext.example": "waiting"})
 
+    def test_what_was_past_asks_for_nothing(self):
+        row = self.held("past", f"HOLDUNTIL={stamp(-3600)}", "bob@int.example", "submission")
+        self.gate.wait_states(row["id"], "delivered")
+
+    def test_a_report_tells_what_was_asked(self):
+        until = stamp(1)
+        for parameters, want in (("HOLDFOR=1", "for;1"), (f"HOLDUNTIL={until}", f"until;{until}"),
+                                 ("RET=HDRS", None)):
+            with self.subTest(parameters=parameters), \
+                    ScriptSink({"rcpt": lambda _, line: (
+                        b"550 5.1.1 nobody\r\n" if b"<x@ext" in line else None)}) as sink, \
+                    Gateway(route=sink.address, policy=demo_policy("0s", "")) as gate:
+                with gate.client() as c:
+                    c.mail(SENDER, ["x@ext.example"],
+                           simple_mail(SENDER, ["x@ext.example"], "told"), " " + parameters)
+                if want:
+                    gate.restart()  # it is on the disk, too
+                report = wait_until(sink.got, 20, "the report")[0].content.decode()
+                fields = report.partition("message/delivery-status")[2].partition("\r\n\r\n")[2]
+                fields = fields.partition("\r\n\r\n")[0]
+                self.assertIn("Reporting-MTA: ", fields)
+                self.assertEqual([l for l in fields.splitlines() if l.startswith("Future-")],
+                                 [f"Future-Release-Request: {want}"] if want else [])
+
     def test_it_can_be_released_and_discarded(self):
         row = self.held("let go", "HOLDFOR=3600", "bob@int.example", "submission")
         self.gate.ctl("release", row["id"])
