@@ -25,12 +25,14 @@ from harness import Client, Closed, Gateway, Sink, endpoint, load
 
 MAIL = b"MAIL FROM:<alice@int.example>\r\n"
 RCPT = b"RCPT TO:<bob@int.example>\r\n"
-# name: lines that come again and again; each has one reply
+# name: lines that come again and again; each has one reply, or as many as are said
 KINDS = {
     "NOOP": b"NOOP\r\n", "RSET": b"RSET\r\n", "EHLO": b"EHLO x.example\r\n", "MAIL": MAIL,
     "RCPT": RCPT, "RCPT bad": b"RCPT TO:<bob@int.example> X=Y\r\n", "VRFY": b"VRFY x\r\n",
-    "unknown": b"NONSENSE\r\n", "BDAT 0": b"BDAT 0\r\n",
+    "unknown": b"NONSENSE\r\n", "BDAT 0": b"BDAT 0\r\n", "MAIL RSET": MAIL + b"RSET\r\n",
+    "BDAT 1": b"BDAT 1\r\n\rBDAT 1\r\n\n",  # byte by byte, and the lines stay short
 }
+REPLIES = {"MAIL RSET": 2, "BDAT 1": 2}
 LAST = ("EHLO", "VRFY")  # nothing may stand behind these before their reply
 
 
@@ -146,11 +148,12 @@ def slow(a):
 def repeat(c, name, count):
     """How many replies came."""
     line, batch, got = KINDS[name], 1 if name in LAST else 200, 0
+    each = REPLIES.get(name, 1)
     try:
         while got < count:
-            n = min(batch, count - got)
+            n = min(batch, -(-(count - got) // each))
             c.send(line * n)
-            for _ in range(n):
+            for _ in range(n * each):
                 c.reply()
                 got += 1
     except Closed:
