@@ -16,7 +16,7 @@ static void count_live(struct partition *p, uint32_t segment, uint32_t generatio
     s->counted = true;
 }
 
-static void put_extents(struct partition *p, const struct state *s, bool live)
+static void put_extents(struct partition *p, const struct state *s)
 {
     for (uint32_t i = 0; i < s->extents; i++) {
         struct key key = key_start(KEY_EXTENT);
@@ -25,13 +25,8 @@ static void put_extents(struct partition *p, const struct state *s, bool live)
         char value[12];
         store64(value, s->id);
         store32(value + 8, s->extent[i].generation);
-        if (live)
-            index_put(p->index, key_str(&key), str_from(value, sizeof value));
-        else
-            index_delete(p->index, key_str(&key));
+        index_put(p->index, key_str(&key), str_from(value, sizeof value));
     }
-    if (!live)
-        grant_free(p, s->extent, s->extents);
 }
 
 /* The extents of a large message that became final are free at once: no one reads them any more. */
@@ -47,7 +42,7 @@ static void free_extents(struct partition *p, struct state *s)
         memcpy(s->extent, m->extents, s->extents * sizeof *s->extent);
         message_drop(&m);
     }
-    put_extents(p, s, false);
+    grant_forget(p, s->id, s->extent, s->extents);
 }
 
 static void put_sender(struct partition *p, struct state *s)
@@ -145,7 +140,7 @@ static void put_large(struct partition *p, struct state *s)
     if (!(s->flags & STATE_LARGE))
         return;
     if (s->fresh && !s->final)
-        put_extents(p, s, true);
+        put_extents(p, s);
     else if (s->final && !s->was_final)
         free_extents(p, s);
 }

@@ -1,4 +1,5 @@
 #include "core/base/base.h"
+#include "core/base/counter.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
@@ -123,14 +124,25 @@ int grant_sync(struct partition *p, const struct message *m)
     return 0;
 }
 
-void grant_free(struct partition *p, const struct extent *e, uint32_t count)
+void grant_forget(struct partition *p, uint64_t id, const struct extent *e, uint32_t count)
 {
+    struct buffer value;
+    buffer_init(&value, 64);
     for (uint32_t i = 0; i < count; i++) {
         struct segment *s;
+        struct key key = key_start(KEY_EXTENT);
+        key_put32(&key, e[i].segment);
+        key_put32(&key, (uint32_t)(e[i].offset / LIMIT_EXTENT_BYTES));
+        buffer_clear(&value);
+        /* somebody who lives may have it by now: after a rebuild, or in place of a lost file */
+        if (index_get(p->index, key_str(&key), &value) == INDEX_FOUND && value.len == 12 &&
+            load64(value.at) == id)
+            index_delete(p->index, key_str(&key));
         struct slot *slot = slot_of(p, &e[i], &s);
         if (slot && slot->use == SLOT_LIVE && slot->generation == e[i].generation)
             set_free(s, slot);
     }
+    buffer_drop(&value);
 }
 
 void grant_adopt(struct partition *p, const struct extent *e, uint32_t count)
@@ -138,10 +150,8 @@ void grant_adopt(struct partition *p, const struct extent *e, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct segment *s;
         struct slot *slot = slot_of(p, &e[i], &s);
-        if (!slot) {
-            log_error("body_segment_missing", log_u64("segment", e[i].segment));
+        if (!slot) /* of a mail that is final by now, or grant_name_missing() says it */
             continue;
-        }
         /* A replay in the run (the index is made again) meets mails that are long final. Their
          * extent may be a worker's by now: it must not become free under its hands. */
         if (slot->use == SLOT_GRANTED && slot->generation != e[i].generation)
@@ -168,5 +178,50 @@ bool grant_load(struct partition *p, struct buffer *errors)
     cursor_close(&c);
     if (result == INDEX_BROKEN)
         buffer_printf(errors, "%s: the index can't be read (extents)", p->path);
+    return result == INDEX_ABSENT;
+}
+
+/* Said once for each mail: by the first of its extents that is missing. Its states stay: when the
+ * file is restored before the mail is due, nothing is lost. */
+static void name_missing(struct partition *p, uint64_t id, uint32_t segment, uint64_t offset)
+{
+    struct message *m = message_load(p->index, id);
+    bool first = true;
+    for (uint32_t i = 0; m && i < m->extent_count; i++) {
+        struct segment *s;
+        if (slot_of(p, &m->extents[i], &s))
+            continue;
+        first = m->extents[i].segment == segment && m->extents[i].offset == offset;
+        break;
+    }
+    if (first) {
+        log_error("body_missing", log_id("id", id), log_str("from", m ? m->sender : STR("unknown")),
+                  log_text("partition", p->path), log_u64("segment", segment),
+                  log_text("advice", "restore this body segment and start again; else the mail "
+                                     "goes back to its sender when it is due"));
+        count(storage_damaged);
+        p->report.damaged_messages++;
+    }
+    message_drop(&m);
+}
+
+bool grant_name_missing(struct partition *p, struct buffer *errors)
+{
+    struct key from = key_start(KEY_EXTENT), until = key_start((enum index_key)(KEY_EXTENT + 1));
+    struct cursor *c = cursor_open(p->index, key_str(&from), key_str(&until));
+    struct str key, value;
+    enum index_result result = c ? INDEX_FOUND : INDEX_BROKEN;
+    while (c && (result = cursor_next(c, &key, &value)) == INDEX_FOUND) {
+        if (key.len != 9 || value.len != 12)
+            continue;
+        struct extent e = {.segment = load32(key.at + 1),
+                           .offset = (uint64_t)load32(key.at + 5) * LIMIT_EXTENT_BYTES};
+        struct segment *s;
+        if (!slot_of(p, &e, &s))
+            name_missing(p, load64(value.at), e.segment, e.offset);
+    }
+    cursor_close(&c);
+    if (result == INDEX_BROKEN)
+        buffer_printf(errors, "%s: the index can't be read (extents); look at the disk", p->path);
     return result == INDEX_ABSENT;
 }

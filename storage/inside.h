@@ -241,11 +241,15 @@ void grant_revoke(struct partition *p, struct grant *g);
 /* Are all extents of the message granted? Then they are live. Else nothing changes. */
 NODISCARD bool grant_settle(struct partition *p, const struct message *m);
 void grant_unsettle(struct partition *p, const struct message *m);
-void grant_free(struct partition *p, const struct extent *e, uint32_t count);
+/* A message that holds them no more: their keys leave the index, and they are free. */
+void grant_forget(struct partition *p, uint64_t id, const struct extent *e, uint32_t count);
 /* Live without having been granted in this run: at start and in replay. */
 void grant_adopt(struct partition *p, const struct extent *e, uint32_t count);
 NODISCARD bool grant_load(struct partition *p,
                           struct buffer *errors); /* from the index, at start */
+/* After replay: which mails had their body in a segment that is not there. Names and counts them.
+ * False: the index can't be read. */
+NODISCARD bool grant_name_missing(struct partition *p, struct buffer *errors);
 NODISCARD int grant_sync(struct partition *p, const struct message *m);
 
 /* load.c: a message from the index. */

@@ -121,7 +121,10 @@ static bool find_identity(struct partition *p, struct buffer *errors)
         p->stamp = random_u64();
     int error = found < 0 ? found : write_identity(p);
     if (error)
-        buffer_printf(errors, "%s: the file identity can't be written: error %d", p->path, -error);
+        buffer_printf(errors,
+                      found < 0 ? "%s: the file identity can't be read: %s; look at the disk"
+                                : "%s: the file identity can't be written: %s; look at the disk",
+                      p->path, strerrorname_np(-error));
     return error == 0;
 }
 
@@ -130,8 +133,8 @@ static bool open_directory(struct partition *p, struct buffer *errors)
     p->lock = -1;
     p->directory = file_directory(p->path);
     if (p->directory < 0) {
-        buffer_printf(errors, "%s can't be opened: error %d; check owner and mount", p->path,
-                      -p->directory);
+        buffer_printf(errors, "%s can't be opened: %s; check owner and mount", p->path,
+                      strerrorname_np(-p->directory));
         return false;
     }
     p->lock = file_lock(p->directory, "lock");
@@ -141,7 +144,8 @@ static bool open_directory(struct partition *p, struct buffer *errors)
         buffer_printf(errors, "%s can't be written: it is read-only or belongs to somebody else",
                       p->path);
     else if (p->lock < 0)
-        buffer_printf(errors, "%s can't be locked: error %d", p->path, -p->lock);
+        buffer_printf(errors, "%s can't be locked: %s; it must lie on a local file system", p->path,
+                      strerrorname_np(-p->lock));
     return p->lock >= 0;
 }
 
@@ -241,10 +245,12 @@ struct partition *partition_open(const struct partition_settings *s, struct buff
     if (good) {
         int error = pool_open(&p->pool, p->directory, p->path, p->settings.segment_bytes);
         if (error)
-            buffer_printf(errors, "%s: segments can't be opened: error %d", p->path, -error);
+            buffer_printf(errors, "%s: segments can't be opened: %s; check owner and LimitNOFILE",
+                          p->path, strerrorname_np(-error));
         good = error == 0;
     }
-    good = good && find_identity(p, errors) && open_index(p, errors) && start_run(p, errors);
+    good = good && find_identity(p, errors) && open_index(p, errors) &&
+           grant_name_missing(p, errors) && start_run(p, errors);
     if (good)
         keeper_publish(p, clock_monotonic_ms());
     else

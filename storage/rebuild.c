@@ -61,7 +61,8 @@ static bool move_aside(struct partition *p, struct buffer *errors)
             continue;
         int error = file_rename(p->directory, "index", name);
         if (error) {
-            buffer_printf(errors, "%s/index can't be moved aside: error %d", p->path, -error);
+            buffer_printf(errors, "%s/index can't be moved aside: %s; look at the disk", p->path,
+                          strerrorname_np(-error));
             return false;
         }
         log_error("index_damaged", log_text("partition", p->path), log_text("moved_to", name),
@@ -69,26 +70,9 @@ static bool move_aside(struct partition *p, struct buffer *errors)
                                      "check the disk, then delete the old one"));
         return true;
     }
-    buffer_printf(errors, "%s: too many damaged indexes lie there", p->path);
+    buffer_printf(errors, "%s: too many damaged indexes lie there; delete index.damaged-*",
+                  p->path);
     return false;
-}
-
-static void drop_extents(struct partition *p, const struct message *m)
-{
-    struct buffer value;
-    buffer_init(&value, 64);
-    for (uint32_t i = 0; i < m->extent_count; i++) {
-        struct key key = key_start(KEY_EXTENT);
-        key_put32(&key, m->extents[i].segment);
-        key_put32(&key, (uint32_t)(m->extents[i].offset / LIMIT_EXTENT_BYTES));
-        buffer_clear(&value);
-        /* somebody who lives may have it by now */
-        if (index_get(p->index, key_str(&key), &value) == INDEX_FOUND && value.len == 12 &&
-            load64(value.at) == m->id)
-            index_delete(p->index, key_str(&key));
-    }
-    buffer_drop(&value);
-    grant_free(p, m->extents, m->extent_count);
 }
 
 /* It finished before the checkpoint; only its first record was still there. */
@@ -96,7 +80,7 @@ static void drop_dead(struct partition *p, uint64_t id, const struct state *s)
 {
     struct message *m = message_load(p->index, id);
     if (m && !m->body_inline)
-        drop_extents(p, m);
+        grant_forget(p, id, m->extents, m->extent_count);
     message_drop(&m);
     uint64_t due = states_due_ms(s->recipient, s->count);
     struct key key = key_64_64(KEY_DUE, due, id);
@@ -159,7 +143,8 @@ static bool put_in_place(struct partition *p, struct buffer *errors)
     if (!error)
         error = file_sync_directory(p->directory);
     if (error) {
-        buffer_printf(errors, "%s/index.new can't be renamed: error %d", p->path, -error);
+        buffer_printf(errors, "%s/index.new can't be renamed: %s; look at the disk", p->path,
+                      strerrorname_np(-error));
         return false;
     }
     index_path(p, "index", path);

@@ -179,8 +179,8 @@ static bool wipe_tail(struct scan *scan, struct buffer *errors)
     if (!error)
         error = file_sync(s->fd);
     if (error)
-        buffer_printf(errors, "%s: the torn end of segment %u can't be wiped (error %d)", p->path,
-                      at->segment, -error);
+        buffer_printf(errors, "%s: the torn end of segment %u can't be wiped: %s; look at the disk",
+                      p->path, at->segment, strerrorname_np(-error));
     return !error;
 }
 
@@ -243,7 +243,10 @@ static bool start_fresh(struct partition *p, struct buffer *errors)
     if (s && !s->spare)
         pool_give(&p->pool, s);
     if (!s && !pool_make(&p->pool, SEGMENT_JOURNAL, &error)) {
-        buffer_printf(errors, "%s: the first segment can't be made (error %d)", p->path, -error);
+        buffer_printf(errors,
+                      "%s: the first segment can't be made: %s; free some disk space, or look at "
+                      "the disk",
+                      p->path, strerrorname_np(-error));
         p->lost = true;
         return false;
     }

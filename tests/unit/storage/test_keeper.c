@@ -137,6 +137,24 @@ static void test_refill(void)
     stop(&t);
 }
 
+/* The blocks of a body into the extents of a grant. */
+static void write_body(struct table *t, const struct grant *g, uint64_t id, uint64_t bytes)
+{
+    char *buffer = heap_take_aligned(LIMIT_BLOCK_BYTES, LIMIT_STAGING_BYTES);
+    uint64_t done = 0;
+    for (uint32_t n = 0; done < bytes; n++) {
+        size_t piece = (size_t)u64_min(BODY_BLOCK_PAYLOAD, bytes - done);
+        for (size_t i = 0; i < piece; i++)
+            buffer[BODY_BLOCK_HEADER_BYTES + i] = desk_byte(id, done + i);
+        struct body_place place = body_block_place(g, n);
+        size_t length = body_block_finish(buffer, piece, id, g->extent[0].generation, n);
+        expect(file_write(partition_fd(t->d.p, place.segment), buffer, length, place.offset) == 0,
+               "block %u", n);
+        done += piece;
+    }
+    heap_drop(buffer);
+}
+
 /* A body of 3 MiB and a bit through a grant. */
 static void test_grant(void)
 {
@@ -144,25 +162,14 @@ static void test_grant(void)
     start(&t, "grant");
     const uint64_t bytes = (3 << 20) + 77;
     uint32_t want = body_extents(bytes);
-    char *buffer = heap_take_aligned(LIMIT_BLOCK_BYTES, LIMIT_STAGING_BYTES);
     uint64_t first = 0;
     for (int again = 0; again < 3; again++) {
         ask(&t, CELL_GRANT, 0, want + 2, 0, NULL);
         struct grant *g = take(t.answer).object;
         expect(g && g->count == want + 2, "granted");
         struct message *m = desk_message(&t.d, 1, DUE);
-        uint64_t id = m->id, done = 0;
-        for (uint32_t n = 0; done < bytes; n++) {
-            size_t piece = (size_t)u64_min(BODY_BLOCK_PAYLOAD, bytes - done);
-            for (size_t i = 0; i < piece; i++)
-                buffer[BODY_BLOCK_HEADER_BYTES + i] = desk_byte(id, done + i);
-            struct body_place place = body_block_place(g, n);
-            size_t length = body_block_finish(buffer, piece, id, g->extent[0].generation, n);
-            expect(file_write(partition_fd(t.d.p, place.segment), buffer, length, place.offset) ==
-                       0,
-                   "block %u", n);
-            done += piece;
-        }
+        uint64_t id = m->id;
+        write_body(&t, g, id, bytes);
         expect(body_settle(m, g, bytes), "settled");
         struct unit *u = unit_make();
         if (!unit_accept(u, m, NULL, 0))
@@ -190,7 +197,6 @@ static void test_grant(void)
     (void)desk_move_in(u, first, 0, STAGE_DISCARDED, 0);
     commit(&t, u);
     /* ten more fit where there is room for eight only with the extents of the first */
-    heap_drop(buffer);
     partition_stop(&t.d.p);
     desk_must_open(&t.d);
     struct view *v = view_open(t.d.p, VIEW_BY_ID, 0, false);
@@ -256,10 +262,75 @@ static void test_flood(void)
     stop(&t);
 }
 
+/* A mail of `bytes` in extents. */
+static uint64_t large_mail(struct table *t, uint64_t bytes)
+{
+    ask(t, CELL_GRANT, 0, body_extents(bytes), 0, NULL);
+    struct grant *g = take(t->answer).object;
+    struct message *m = desk_message(&t->d, 1, DUE);
+    uint64_t id = m->id;
+    struct unit *u = unit_make();
+    if (!g || !body_settle(m, g, bytes) || !unit_accept(u, m, NULL, 0))
+        abort();
+    write_body(t, g, id, bytes);
+    commit(t, u);
+    ask(t, CELL_REVOKE, 0, 0, 0, g);
+    return id;
+}
+
+/* CRASH-06: body segments that are gone. A mail that is final by then does not miss its own; one
+ * that lives is named once a start, and is as it was when the file is back. */
+static void test_missing(void)
+{
+    struct table t;
+    struct desk e;
+    char command[1024], log[4096], name[64];
+    start(&t, "missing");
+    uint64_t gone = large_mail(&t, 3 << 20), lives = large_mail(&t, (2 << 20) + 5);
+    struct unit *u = unit_make();
+    (void)desk_move_in(u, gone, 0, STAGE_DISCARDED, 0);
+    commit(&t, u);
+    desk_init(&e, "missing-copy");
+    crash_copy(&t.d, e.path);
+    (void)snprintf(command, sizeof command, "mkdir %s.aside && mv %s/body-* %s.aside", e.path,
+                   e.path, e.path);
+    expect(system(command) == 0, "away");
+    FILE *f = tmpfile();
+    must(f != NULL);
+    log_open(fileno(f), LOG_LEVEL_ERROR);
+    for (int i = 0; i < 2; i++) {
+        desk_must_open(&e);
+        expect(partition_report(e.p)->damaged_messages == 1, "start %d: %d miss their body", i,
+               (int)partition_report(e.p)->damaged_messages);
+        partition_stop(&e.p);
+    }
+    log_open(STDERR_FILENO, LOG_LEVEL_ERROR + 1);
+    rewind(f);
+    struct str lines = str_from(log, fread(log, 1, sizeof log, f));
+    (void)fclose(f);
+    (void)snprintf(name, sizeof name, " event=body_missing id=%s from=taro@int.example ",
+                   id_text(lives).at);
+    for (int i = 0; i < 2; i++)
+        expect(str_find_str(str_cut(&lines, '\n'), str_c(name)) != SIZE_MAX, "start %d: named", i);
+    expect(lines.len == 0, "and nothing else: %.*s", STR_ARG(lines));
+    (void)snprintf(command, sizeof command, "mv %s.aside/* %s && rmdir %s.aside", e.path, e.path,
+                   e.path);
+    expect(system(command) == 0, "back");
+    desk_must_open(&e);
+    expect(partition_report(e.p)->damaged_messages == 0, "nothing is missing any more");
+    expect(desk_stage(&e, lives, 0) == STAGE_WAITING && desk_body_is_good(&e, lives), "as it was");
+    desk_drop(&e);
+    stop(&t);
+}
+
 int main(void)
 {
-    const struct test tests[] = {
-        {"order of answers", test_order}, {"refill and arm", test_refill}, {"grant", test_grant},
-        {"anchor", test_anchor},          {"flood", test_flood},           {0}};
+    const struct test tests[] = {{"order of answers", test_order},
+                                 {"refill and arm", test_refill},
+                                 {"grant", test_grant},
+                                 {"anchor", test_anchor},
+                                 {"flood", test_flood},
+                                 {"missing", test_missing},
+                                 {0}};
     return harness_run("keeper", tests);
 }
