@@ -1,11 +1,15 @@
 #include "core/base/log.h"
 
 #include "core/base/clock.h"
+#include "core/base/counter.h"
 #include "core/base/id.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -13,7 +17,8 @@ enum {
     LINE_BYTES_MAX = 4096
 };
 
-static int log_fd = STDERR_FILENO;
+static int log_fd = STDERR_FILENO, log_own = -1; /* log_own: ours to close */
+static bool log_is_socket;
 static atomic_int log_least = LOG_LEVEL_INFO;
 
 static _Thread_local struct {
@@ -25,9 +30,31 @@ static _Thread_local struct {
     size_t told;      /* where the line ends that tells; 0: none does yet */
 } lines;
 
+/* O_NONBLOCK belongs to the open file, which the shell that started us may share: another opening
+ * of the same pipe or terminal is ours alone. */
+static int without_waiting(int fd)
+{
+    char path[32];
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || flags & O_NONBLOCK)
+        return fd;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    log_own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (log_own >= 0)
+        return log_own;
+    (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK); /* of another user: better shared than stuck */
+    return fd;
+}
+
 void log_open(int fd, enum log_level least)
 {
-    log_fd = fd;
+    struct stat st;
+    if (log_own >= 0)
+        (void)close(log_own);
+    log_own = -1;
+    bool known = fstat(fd, &st) == 0;
+    log_is_socket = known && S_ISSOCK(st.st_mode);
+    log_fd = known && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) ? without_waiting(fd) : fd;
     log_level_set(least);
 }
 
@@ -115,15 +142,10 @@ static void put_field(const struct log_field *f)
         lines.len = before;
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields,
-               size_t count)
+static void put_line(enum log_level level, const char *event, const struct log_field *fields,
+                     size_t count)
 {
     static const char *const names[] = {"debug", "info", "warning", "error"};
-    if ((int)level < atomic_load_explicit(&log_least, memory_order_relaxed))
-        return;
-    size_t worst = 256 + count * (LINE_BYTES_MAX + 64);
-    if (sizeof lines.at - lines.len < size_min(worst, sizeof lines.at / 2))
-        log_flush();
     put(STR("time="));
     put(str_c(clock_stamp(clock_wall_ms()).at));
     put(STR(" level="));
@@ -138,6 +160,17 @@ void log_write(enum log_level level, const char *event, const struct log_field *
         lines.told = lines.overflow ? 0 : lines.len + 1;
     }
     lines.at[lines.len++] = '\n';
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields,
+               size_t count)
+{
+    if ((int)level < atomic_load_explicit(&log_least, memory_order_relaxed))
+        return;
+    size_t worst = 256 + count * (LINE_BYTES_MAX + 64);
+    if (sizeof lines.at - lines.len < size_min(worst, sizeof lines.at / 2))
+        log_flush();
+    put_line(level, event, fields, count);
     if (level >= LOG_LEVEL_WARNING)
         log_flush();
 }
@@ -150,26 +183,41 @@ static uint64_t count_lines(struct str s)
     return count;
 }
 
+/* The end of a torn line waits for whatever comes next. */
 bool log_waiting(void)
 {
-    return lines.len > 0;
+    return lines.len > lines.torn;
 }
 
-void log_flush(void)
+static void flush(uint64_t not_lines)
 {
-    if (lines.len == 0)
-        return;
-    ssize_t wrote = write(log_fd, lines.at, lines.len);
+    /* journald's socket takes no O_NONBLOCK of ours alone, but a flag for each call */
+    ssize_t wrote = log_is_socket ? send(log_fd, lines.at, lines.len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                  : write(log_fd, lines.at, lines.len);
     size_t out = wrote > 0 ? (size_t)wrote : 0;
     size_t lead = lines.torn; /* the end of the torn line is not a line */
     struct str all = str_from(lines.at, lines.len);
     if (lines.told && out >= lines.told)
         lines.dropped = 0;
     lines.told = 0;
-    lines.dropped += count_lines(str_skip(all, out > lead ? out : lead));
+    uint64_t lost = count_lines(str_skip(all, out > lead ? out : lead));
+    lost -= u64_min(lost, not_lines);
+    lines.dropped += lost;
+    if (lost)
+        count_by(log_lost, lost);
     if (out)
         lines.torn = lines.at[out - 1] != '\n';
     lines.len = 0;
     if (lines.torn) /* so that the next line begins at a start */
         lines.at[lines.len++] = '\n';
+}
+
+void log_flush(void)
+{
+    if (log_waiting()) {
+        flush(0);
+    } else if (lines.dropped) { /* nobody else says it, and our own line is no loss */
+        put_line(LOG_LEVEL_WARNING, "log_lost", NULL, 0);
+        flush(1);
+    }
 }

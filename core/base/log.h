@@ -9,7 +9,8 @@
  *
  * Thread   any. Lines gather in a buffer of the thread; log_flush() at the end of each turn writes
  *          them with one system call. A full or slow log never blocks mail: what cannot be written
- *          at once is dropped, and the next line says how many lines (`dropped=`).
+ *          at once is dropped and counted (log_lost), and the next line that gets out says how many
+ *          lines (`dropped=`): another's, or event=log_lost at the end of a turn without any.
  */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H
@@ -59,8 +60,10 @@ static inline struct log_field log_id(const char *key, uint64_t id)
 /* `error` is a negative or positive errno. */
 struct log_field log_errno(const char *key, int error);
 
-void log_open(int fd, enum log_level least); /* before threads start; default: stderr, info */
-void log_level_set(enum log_level least);    /* any thread */
+/* Before threads start; default: stderr, info. A pipe or terminal is opened anew, so that not to
+ * wait for it is our business alone: whoever shares `fd` sees no change. */
+void log_open(int fd, enum log_level least);
+void log_level_set(enum log_level least); /* any thread */
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                size_t count);

@@ -1,8 +1,10 @@
 #include "core/base/log.h"
 
+#include "core/base/counter.h"
 #include "tests/unit/harness.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static int pipe_fd[2];
@@ -311,6 +313,48 @@ static void test_torn(void)
     close_log();
 }
 
+/* stderr as others leave it to us: a pipe, a terminal or journald's socket that would wait, with a
+ * reader that does not read. Nothing waits, nobody else's descriptor changes, and the log says what
+ * it lost as soon as it can, even when nobody has anything else to say. */
+static void test_stuck(void)
+{
+    static char filler[4096];
+    for (int socket = 0; socket < 2; socket++) {
+        const char *name = socket ? "socket" : "pipe";
+        int made = socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipe_fd)
+                          : pipe2(pipe_fd, O_CLOEXEC);
+        expect(made == 0, "%s", name);
+        uint64_t before = counter_read(COUNTER_log_lost);
+        log_open(pipe_fd[1], LOG_LEVEL_INFO);
+        (void)alarm(20); /* instead of waiting for ever */
+        for (int i = 0; i < 2000; i++) {
+            log_info("line", log_str("value", str_from(filler, 300)));
+            log_flush();
+        }
+        for (int i = 0; i < 10; i++)
+            log_flush(); /* tries to say it, and that is no further loss */
+        expect(!(fcntl(pipe_fd[1], F_GETFL) & O_NONBLOCK), "%s: as it was", name);
+        expect(!log_waiting(), "%s: a turn may sleep", name);
+        uint64_t lost = counter_read(COUNTER_log_lost) - before;
+        expect(lost > 1000 && lost < 2000, "%s: %d lines lost", name, (int)lost);
+        (void)fcntl(pipe_fd[0], F_SETFL, O_NONBLOCK);
+        size_t got = 0;
+        bool said = false;
+        char want[64];
+        (void)snprintf(want, sizeof want, " level=warning event=log_lost dropped=%d", (int)lost);
+        for (int i = 0; i < 2; i++, log_flush()) /* it may have fitted where no line did */
+            for (struct str all = read_log(), line; all.len;) {
+                line = str_cut(&all, '\n');
+                got += str_find_str(line, STR(" event=line ")) != SIZE_MAX;
+                said |= str_ends_nocase(line, str_c(want));
+            }
+        expect(got + lost == 2000, "%s: %d lines read, %d lost", name, (int)got, (int)lost);
+        expect(said && read_log().len == 0, "%s: said once", name);
+        (void)alarm(0);
+        close_log();
+    }
+}
+
 int main(void)
 {
     const struct test tests[] = {
@@ -323,6 +367,7 @@ int main(void)
         {"levels", test_levels},
         {"dropped", test_dropped},
         {"torn", test_torn},
+        {"stuck", test_stuck},
         {0},
     };
     return harness_run("log", tests);
