@@ -18,7 +18,8 @@ static int dial(const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(path);
     if (length >= sizeof address.sun_path) {
-        complain("%s: the path is too long for a socket", path);
+        complain("%s: the path is too long for a socket: at most %zu bytes", path,
+                 sizeof address.sun_path - 1);
         return -1;
     }
     memcpy(address.sun_path, path, length);

@@ -54,7 +54,9 @@ static int listen_at(struct control *k, struct buffer *errors)
     struct sockaddr_un last;
     struct sockaddr_un first;
     if (!address_of(&last, k->path, "") || !address_of(&first, k->path, ".new")) {
-        buffer_printf(errors, "control_socket: %s: the path is too long for a socket\n", k->path);
+        buffer_printf(errors,
+                      "control_socket: %s: the path is too long for a socket: at most 103 bytes\n",
+                      k->path);
         return -1;
     }
     if (somebody_answers(&last)) {

@@ -21,6 +21,7 @@ BAD = {  # text: (line, words of the complaint)
     "hold: 5m\nroute: \"unclosed\n": (3, ""),  # where it ends
     "hold: 5m\n\tshards: 2\n": (2, ""),
     "just words\n": (1, ""),
+    f"control_socket: /{'x' * 103}\n": (1, "longer than 103 bytes"),
 }
 
 
@@ -57,6 +58,15 @@ class Files(unittest.TestCase):
         _, results = self.check("hold: 10m\nrelay_listen: [127.0.0.1:2525]\n")
         for tool, done in results.items():
             self.assertEqual(done.returncode, 0, (tool, done.stderr))
+
+    def test_the_longest_control_socket(self):
+        _, results = self.check(f"control_socket: /{'x' * 102}\n")
+        for tool, done in results.items():
+            self.assertEqual(done.returncode, 0, (tool, done.stderr))
+        done = subprocess.run([program("sekictl"), "--socket", "/" + "x" * 107, "status"],
+                              capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("too long for a socket: at most 107 bytes", done.stderr)
 
     def test_the_example_is_good(self):
         example = subprocess.run([program("sekimori"), "--example"], capture_output=True, text=True,
