@@ -216,6 +216,16 @@ static enum reply may_join(struct intake *i, struct str user)
     return join_organisation(i, o->name) ? REPLY_235_AUTHENTICATED : REPLY_421_ORGANISATION;
 }
 
+static enum reply overload_reply(const struct overload *o)
+{
+    if (overload_is(o, OVERLOAD_STORAGE))
+        return REPLY_451_STORAGE;
+    if (overload_is(o, OVERLOAD_DISK))
+        return REPLY_452_STORAGE_FULL;
+    bool busy = overload_is(o, OVERLOAD_MEMORY) || overload_is(o, OVERLOAD_COMMIT);
+    return busy ? REPLY_452_BUSY : REPLY_250_SENDER;
+}
+
 /* MAIL */
 static enum reply may_begin(struct intake *i)
 {
@@ -225,10 +235,10 @@ static enum reply may_begin(struct intake *i)
     if (reply != REPLY_250_SENDER)
         return reply;
     shard_look(s);
-    if (overload_is(&s->overload, OVERLOAD_DISK) || overload_is(&s->overload, OVERLOAD_MEMORY) ||
-        overload_is(&s->overload, OVERLOAD_COMMIT)) {
+    reply = overload_reply(&s->overload);
+    if (reply != REPLY_250_SENDER) {
         count(smtpd_shed);
-        return overload_is(&s->overload, OVERLOAD_DISK) ? REPLY_452_STORAGE_FULL : REPLY_452_BUSY;
+        return reply;
     }
     if (!join_organisation(i, buffer_str(&i->organisation)))
         return REPLY_421_ORGANISATION;

@@ -288,6 +288,19 @@ static void speak(struct shard *s)
     count_by(ring_kept, kept);
 }
 
+/* What the keeper of the partition that takes new mail says of it, at once. */
+static void look_at_storage(struct shard *s)
+{
+    struct partition_usage u = {0};
+    uint64_t reserve = s->snapshot->settings->disk_reserve;
+    if (s->partition_count)
+        partition_usage(s->partitions[0].partition, &u);
+    /* the keeper begins to refuse at the reserve; we begin again a little above it */
+    uint64_t above = u.full ? 2 : u.free_bytes < reserve + reserve / 16;
+    overload_look(&s->overload, OVERLOAD_DISK, above, 2, 1);
+    overload_look(&s->overload, OVERLOAD_STORAGE, u.failed, 1, 1);
+}
+
 void shard_look(struct shard *s)
 {
     const struct settings *set = s->snapshot->settings;
@@ -296,21 +309,15 @@ void shard_look(struct shard *s)
         age = loop_now_ms(s->loop) - owner_of(s->commits.next, struct waiter, commit)->asked_ms;
     overload_look(&s->overload, OVERLOAD_MEMORY, s->mail_memory, memory / 4 * 3, memory / 2);
     overload_look(&s->overload, OVERLOAD_COMMIT, age, slow, slow / 2);
+    look_at_storage(s);
 }
 
 /* What changes slowly. */
 static void look_around(struct shard *s)
 {
-    struct partition_usage u = {0};
     struct rlimit files;
-    uint64_t reserve = s->snapshot->settings->disk_reserve;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         s->descriptors = files.rlim_cur;
-    if (s->partition_count)
-        partition_usage(s->partitions[0].partition, &u);
-    /* the keeper begins to refuse at the reserve; we begin again a little above it */
-    uint64_t above = u.full ? 2 : u.free_bytes < reserve + reserve / 16;
-    overload_look(&s->overload, OVERLOAD_DISK, above, 2, 1);
     shard_look(s);
 }
 

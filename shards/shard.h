@@ -164,7 +164,7 @@ uint64_t shard_adopted_ms(const struct shard *s);
 uint64_t shard_new_id(const struct shard *s, struct shard_partition *p);
 struct shard_partition *shard_partition_of(struct shard *s, uint64_t id); /* NULL: not ours */
 
-/* Looks at what MAIL depends on: memory, disk. */
+/* Looks at what MAIL depends on: memory, commits, disk, the state of the partition. */
 void shard_look(struct shard *s);
 
 /* Ask and be called back, always: the owner must outlive the answer. False: too much is asked

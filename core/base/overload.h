@@ -1,7 +1,8 @@
 /* overload.h -- when a worker takes no more, and when it does again.
  *
  * Each cause (overload.def) begins at one level and ends at a lower one, so that a worker at its
- * limit does not change its mind with each client. It ends by itself.
+ * limit does not change its mind with each client. It ends by itself; but a partition that failed
+ * (STORAGE) stays so until a restart.
  *
  * Thread   one.
  * Cost     O(1).
