@@ -1,4 +1,5 @@
 /* sekictl_print.c -- rows for people: tables of at most 100 columns, wide letters count as two. */
+#include "core/mail/utf8.h"
 #include "tools/sekictl.h"
 
 #include <string.h>
@@ -20,12 +21,27 @@ static bool flag_of(const struct js_value *row, const char *key)
     return js_get_flag(js_member(row, key), &flag) && flag;
 }
 
+/* JSON escapes C0; the rest of what a terminal obeys, or shows in another order, is escaped here.
+ * It stands in strings only. */
+static void put_escaped(struct str json)
+{
+    uint32_t c;
+    for (size_t length; (length = utf8_take(json, &c)) > 0; json = str_skip(json, length)) {
+        if (c < 0x7f || !(utf8_is_control(c) || utf8_is_hidden(c)))
+            (void)fwrite(json.at, 1, length, stdout);
+        else if (c < 0x10000)
+            (void)printf("\\u%04x", c);
+        else
+            (void)printf("\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
+    }
+}
+
 void print_json(const struct js_value *row)
 {
     struct buffer line;
     buffer_init(&line, 64 << 20);
     js_write_value(&line, row);
-    (void)fwrite(line.at, 1, line.len, stdout);
+    put_escaped(buffer_str(&line));
     (void)fputc('\n', stdout);
     buffer_drop(&line);
 }

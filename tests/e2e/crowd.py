@@ -2,12 +2,15 @@
 """Many clients at one gateway: what the others notice of them, and what memory they cost.
 
     tests/e2e/crowd.py --build build                        the long form: a minute or two
-    tests/e2e/crowd.py --build build idle                   one part: idle, slow or commands
+    tests/e2e/crowd.py --build build idle                   one part
     tests/e2e/crowd.py --idle 100 --active 10 --slow 50 --commands 1000 --mails 100
 
 idle      so many idle connections, and so many that send mails at the same time
 slow      a normal client before, while and after so many connections send one byte a second in DATA
 commands  so many commands of each kind on one connection
+large     so many connections, each with a mail of so many MiB at once; then as many where there is
+          memory for a few only
+held      a restart after kill -9 with so many held mails (a million: bench/compare --million)
 
 One line of JSON a part. Files are limited: ulimit -n must be twice the connections.
 """
@@ -21,7 +24,7 @@ import sys
 import threading
 import time
 
-from harness import Client, Closed, Gateway, Sink, endpoint, load
+from harness import Client, Closed, Gateway, Sink, demo_policy, endpoint, load
 
 MAIL = b"MAIL FROM:<alice@int.example>\r\n"
 RCPT = b"RCPT TO:<bob@int.example>\r\n"
@@ -182,7 +185,50 @@ def commands(a):
         return {"commands": a.commands, **result}
 
 
-PARTS = {"idle": idle, "slow": slow, "commands": commands}
+def send_large(gate, a):
+    return load("--to", gate.relay, "--connections", a.large, "--messages", a.large,
+                "--size", f"{a.large_size}m", "--timeout", 300, "--from", "alice@int.example",
+                "--rcpt", "u%d@held.example", timeout=600, allow=(0, 1))
+
+
+def large(a):
+    """Nothing is delivered, so that what is acknowledged can be counted in the queue."""
+    result = {"connections": a.large, "MiB": a.large_size}
+    for name, more in (("enough", {}), ("short", {"mail_memory": "2MiB"})):
+        settings = {"segment_bytes": "64MiB", "message_size": "64MiB", **more}
+        with Gateway(route="127.0.0.1:1", build=a.build, settings=settings) as gate:
+            before = memory(gate.pid)
+            ran = send_large(gate, a)
+            listed = len(gate.list())
+            told = gate.ctl("status")[0][0]
+            result[name] = {"acked": ran["acked"], "refused": ran["failed"],
+                            "in_queue": listed, "shed": told["counters"]["smtpd_shed"],
+                            "seconds": round(ran["seconds"], 1),
+                            "growth_MiB": (gate.memory_peak() - before) >> 20,
+                            "after": gate.send("u@held.example").code}
+    return result
+
+
+def held(a):
+    """Its memory and its first 250, beside those of an empty queue."""
+    with Gateway(route="127.0.0.1:1", build=a.build, policy=demo_policy("7200s")) as gate:
+        def again():
+            gate.kill()
+            begin = time.monotonic()
+            gate.start()
+            code = gate.send("u@ext.example").code
+            return code, time.monotonic() - begin, memory(gate.pid)
+        _, before, empty = again()
+        ran = load("--to", gate.relay, "--connections", 64, "--messages", a.held, "--size", "1k",
+                   "--from", "alice@int.example", "--rcpt", "u%d@ext.example", timeout=600)
+        count = lambda: sum(p["messages"] for p in gate.ctl("status")[0][0]["partitions"])
+        code, first, full = again()
+        return {"held": a.held, "acked": ran["acked"], "in_queue": count() - 2, "code": code,
+                "seconds_to_250": round(first, 2), "seconds_when_empty": round(before, 2),
+                "bytes_each": round((full - empty) / a.held)}
+
+
+PARTS = {"idle": idle, "slow": slow, "commands": commands, "large": large, "held": held}
 
 
 def arguments(words=None):
@@ -195,6 +241,9 @@ def arguments(words=None):
     p.add_argument("--slow", type=int, default=5000)
     p.add_argument("--commands", type=int, default=1000000)
     p.add_argument("--mails", type=int, default=20000)
+    p.add_argument("--large", type=int, default=200)
+    p.add_argument("--large-size", type=int, default=25)
+    p.add_argument("--held", type=int, default=300000)
     a = p.parse_args(words)
     a.build = os.path.abspath(a.build)
     return a
