@@ -2,6 +2,8 @@
 
 #include "core/base/limit.h"
 
+#include <stdio.h>
+
 enum {
     ROWS = 200,
     PART_BYTES = 1 << 20
@@ -12,7 +14,7 @@ struct words {
     const char *html_language;
     const char *held, *subject, *accepted, *size, *to;
     const char *class_of[3];
-    const char *address, *class_head, *release, *state;
+    const char *release;
     const char *waiting, *due, *stopped, *approval;
     const char *alone, *discard, *now, *account, *page, *page_link, *robot;
 };
@@ -27,10 +29,7 @@ static const struct words words[] = {
             "サイズ",
             "宛先",
             {"社内", "準社内", "社外"},
-            "宛先",
-            "区分",
             "配送予定",
-            "状態",
             "保留中",
             "配送開始",
             "停止中",
@@ -52,10 +51,7 @@ static const struct words words[] = {
             "Size",
             "Recipients",
             {"internal", "affiliate", "external"},
-            "Recipient",
-            "Class",
             "Leaves at",
-            "State",
             "on hold",
             "leaving",
             "stopped",
@@ -69,6 +65,16 @@ static const struct words words[] = {
             "Sekimori wrote this mail automatically.",
         },
 };
+
+/* Styles stand in each element: mail programs throw style sheets away. Addresses may break anywhere
+ * and nothing else in a row does, so that a telephone shows it as it is. */
+static const char body_style[] = "font-family:sans-serif;line-height:1.5;max-width:42em";
+static const char fact_style[] =
+    "text-align:left;vertical-align:top;white-space:nowrap;padding:0 1em 0 0";
+static const char class_style[] =
+    "border-top:1px solid #bbb;padding:4px 1em 4px 0;vertical-align:top;white-space:nowrap";
+static const char address_style[] =
+    "border-top:1px solid #bbb;padding:4px 0;overflow-wrap:anywhere;width:100%";
 
 static const char *state_of(const struct notice *n, const struct recipient *r,
                             const struct words *w)
@@ -85,18 +91,23 @@ static void put_row(const struct notice *n, const struct recipient *r, const str
 {
     const char *class = w->class_of[r->class <= CLASS_EXTERNAL ? r->class : CLASS_EXTERNAL];
     const char *state = state_of(n, r, w);
-    buffer_puts(out, html ? "<tr><td>" : "- ");
-    if (html) {
-        compose_put(r->address, true, out);
-        buffer_printf(out, "</td><td>%s%s%s</td><td>", r->class == CLASS_EXTERNAL ? "<b>" : "",
-                      class, r->class == CLASS_EXTERNAL ? "</b>" : "");
-    } else {
-        buffer_printf(out, "[%s] ", class);
-        compose_put(r->address, false, out);
+    bool external = r->class == CLASS_EXTERNAL;
+    if (html)
+        buffer_printf(out, "<tr><td style=\"%s\">%s%s%s</td><td style=\"%s\">", class_style,
+                      external ? "<b style=\"color:#d32f2f\">" : "", class, external ? "</b>" : "",
+                      address_style);
+    else
+        buffer_printf(out, "- [%s] ", class);
+    compose_put(r->address, html, out);
+    if (html)
+        buffer_printf(out, "<br><small>%s ", w->release);
+    else
         buffer_puts(out, "  ");
-    }
     compose_time(r->release_ms, n->zone_minutes, out);
-    buffer_printf(out, html ? "</td><td>%s</td></tr>\n" : "  %s\n", state);
+    buffer_printf(out,
+                  html ? " &ensp;<span style=\"white-space:nowrap\">%s</span></small></td></tr>\n"
+                       : "  %s\n",
+                  state);
 }
 
 /* External recipients first: they are what a mistake is about. */
@@ -112,7 +123,7 @@ static void put_rows(const struct notice *n, const struct words *w, bool html, s
         }
     if (rows == n->about->recipient_count)
         return;
-    buffer_puts(out, html ? "<tr><td colspan=\"4\">" : "  ");
+    buffer_puts(out, html ? "<tr><td colspan=\"2\">" : "  ");
     uint32_t left = n->about->recipient_count - rows;
     buffer_printf(out, w == &words[COMPOSE_JAPANESE] ? "ほか %u 件" : "and %u more", left);
     buffer_puts(out, html ? "</td></tr>\n" : "\n");
@@ -120,8 +131,11 @@ static void put_rows(const struct notice *n, const struct words *w, bool html, s
 
 static void put_facts(const struct notice *n, const struct words *w, bool html, struct buffer *out)
 {
-    const char *between = html ? "</th><td>" : ": ", *after = html ? "</td></tr>\n" : "\n";
-    const char *before = html ? "<tr><th>" : "";
+    const char *between = html ? "</th><td style=\"vertical-align:top\">" : ": ",
+               *after = html ? "</td></tr>\n" : "\n";
+    char before[160] = "";
+    if (html)
+        (void)snprintf(before, sizeof before, "<tr><th style=\"%s\">", fact_style);
     buffer_printf(out, "%s%s%s", before, w->subject, between);
     compose_put(n->about->subject, html, out);
     buffer_printf(out, "%s%s%s%s", after, before, w->accepted, between);
@@ -150,9 +164,8 @@ static void put_html(const struct notice *n, const struct words *w, struct buffe
 {
     buffer_printf(out, "<div lang=\"%s\">\n<p><b>%s</b></p>\n<table>\n", w->html_language, w->held);
     put_facts(n, w, true, out);
-    buffer_puts(out, "</table>\n<table border=\"1\" cellpadding=\"4\" cellspacing=\"0\">\n");
-    buffer_printf(out, "<tr><th>%s</th><th>%s</th><th>%s</th><th>%s</th></tr>\n", w->address,
-                  w->class_head, w->release, w->state);
+    buffer_printf(out, "</table>\n<p><b>%s</b></p>\n<table style=\"border-collapse:collapse\">\n",
+                  w->to);
     put_rows(n, w, true, out);
     buffer_printf(out, "</table>\n<p>%s</p>\n<ul><li>%s</li><li>%s</li></ul>\n<p>%s</p>\n",
                   w->alone, w->discard, w->now, w->account);
@@ -220,7 +233,11 @@ bool notice_write(const struct notice *n, struct buffer *out)
     put_text(n, first, &text);
     buffer_puts(&text, "\n----\n\n");
     put_text(n, second, &text);
-    buffer_printf(&html, "<!DOCTYPE html>\n<html lang=\"%s\"><body>\n", first->html_language);
+    buffer_printf(&html,
+                  "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\">"
+                  "<meta name=\"viewport\" content=\"width=device-width\"></head>"
+                  "<body style=\"%s\">\n",
+                  first->html_language, body_style);
     put_html(n, first, &html);
     buffer_puts(&html, "<hr>\n");
     put_html(n, second, &html);
