@@ -279,6 +279,21 @@ static void test_release(void)
     house_drop(h);
 }
 
+/* Different mails among the dues: a mail that is still there when the wheel starts anew is told
+ * again, which is harmless (core/coordinator/release.h). */
+static unsigned mails_due(const struct house *h)
+{
+    unsigned count = 0;
+    for (unsigned w = 0; w < WORKERS; w++)
+        for (unsigned i = 0; i < atomic_load(&h->workers[w].dues); i++) {
+            bool again = false;
+            for (unsigned k = 0; k < i; k++)
+                again |= h->workers[w].due[k].id == h->workers[w].due[i].id;
+            count += !again;
+        }
+    return count;
+}
+
 /* H-1: an hour forward releases nothing early; an hour back only delays, and comes back alive. */
 static void test_jump(void)
 {
@@ -290,7 +305,7 @@ static void test_jump(void)
     wait_ms(100);
     atomic_store(&jump_ms, HOUR);
     wait_ms(600);
-    expect(dues(h) == 0, "forward: %u early", dues(h));
+    expect(mails_due(h) == 0, "forward: %u early", mails_due(h));
     expect(wait_dues(h, 1, 4000), "what is due is due");
     expect(__real_clock_wall_ms() >= now + 1500, "early");
     atomic_store(&jump_ms, -HOUR);
@@ -299,12 +314,12 @@ static void test_jump(void)
     add(h, 2, 3, STAGE_WAITING, back + 2500);
     atomic_store(&h->partitions[2]->rearm, true);
     wait_ms(1000);
-    expect(dues(h) == 1, "back: nothing early by the new time: %u", dues(h));
+    expect(mails_due(h) == 1, "back: nothing early by the new time: %u", mails_due(h));
     expect(wait_dues(h, 2, 5000), "and on time by it");
     expect(__wrap_clock_wall_ms() >= back + 2500, "early");
     atomic_store(&jump_ms, 0); /* corrected: gains nothing */
     wait_ms(1200);
-    expect(dues(h) == 2, "corrected: %u", dues(h));
+    expect(mails_due(h) == 2, "corrected: %u", mails_due(h));
     expect(atomic_load(&h->partitions[0]->refills) >= 2, "the wheel started anew");
     house_drop(h);
 }

@@ -96,6 +96,15 @@ static int child_main(const char *path, const char *seed)
         }
     }
     partition_stop(&c.d.p);
+    struct cell last; /* answers to what was still in flight */
+    while (ring_take(c.answer, &last)) {
+        struct unit *u = last.object;
+        unit_drop(&u);
+    }
+    ring_drop(&c.ask);
+    ring_drop(&c.answer);
+    port_drop(&c.port);
+    buffer_drop(&c.d.errors);
     return 0;
 }
 

@@ -72,96 +72,107 @@ static void fill(struct desk *d, uint64_t *id)
         abort();
 }
 
+/* A filled partition, and where its crashed copies are opened. */
+struct pair {
+    struct desk d, e;
+    uint64_t id[MAILS + 3];
+};
+
+static void begin(struct pair *t, const char *name)
+{
+    char copy[64];
+    (void)snprintf(copy, sizeof copy, "%s-copy", name);
+    desk_init(&t->d, name);
+    desk_init(&t->e, copy);
+    desk_must_open(&t->d);
+    fill(&t->d, t->id);
+}
+
+static void drop(struct pair *t)
+{
+    desk_drop(&t->e);
+    desk_drop(&t->d);
+}
+
 static void test_crash(void)
 {
-    struct desk d, e;
-    desk_init(&d, "crash-a");
-    desk_init(&e, "crash-b");
-    desk_must_open(&d);
-    uint64_t id[MAILS + 3];
-    fill(&d, id);
-    desk_deliver(&d, id[0], 1);
-    (void)desk_move(&d, id[1], 0, STAGE_SENDING, 0);
-    (void)desk_move(&d, id[2], 0, STAGE_DISCARDED, 0);
-    crash_copy(&d, e.path);
+    struct pair t;
+    begin(&t, "crash");
+    desk_deliver(&t.d, t.id[0], 1);
+    (void)desk_move(&t.d, t.id[1], 0, STAGE_SENDING, 0);
+    (void)desk_move(&t.d, t.id[2], 0, STAGE_DISCARDED, 0);
+    crash_copy(&t.d, t.e.path);
     for (int again = 0; again < 3; again++) {
-        desk_must_open(&e);
+        desk_must_open(&t.e);
         if (again == 0)
-            expect(partition_report(e.p)->replayed_groups >= MAILS + 4, "replayed");
-        expect(partition_report(e.p)->torn_groups == 0 &&
-                   partition_report(e.p)->damaged_records == 0,
+            expect(partition_report(t.e.p)->replayed_groups >= MAILS + 4, "replayed");
+        expect(partition_report(t.e.p)->torn_groups == 0 &&
+                   partition_report(t.e.p)->damaged_records == 0,
                "nothing torn, nothing damaged");
-        expect(e.serial > id_serial(id[MAILS + 2]) + 1000, "serials that may have been given out");
-        expect(desk_stage(&e, id[0], 0) == STAGE_DELIVERED, "delivered stays");
-        expect(desk_stage(&e, id[2], 0) == STAGE_DISCARDED, "discarded stays");
-        struct message *m = view_get(e.p, id[1]);
+        expect(t.e.serial > id_serial(t.id[MAILS + 2]) + 1000,
+               "serials that may have been given out");
+        expect(desk_stage(&t.e, t.id[0], 0) == STAGE_DELIVERED, "delivered stays");
+        expect(desk_stage(&t.e, t.id[2], 0) == STAGE_DISCARDED, "discarded stays");
+        struct message *m = view_get(t.e.p, t.id[1]);
         expect(m && m->recipients[0].stage == STAGE_RETRY &&
                    m->recipients[0].flags & RECIPIENT_EXPOSED,
                "an attempt under way is retried, exposed");
         message_drop(&m);
-        expect(desk_move(&e, id[1], 0, STAGE_DISCARDED, 0) == COMMIT_REFUSED, "and stays ours");
-        for (size_t i = 1; i < countof(id); i++)
-            expect(desk_body_is_good(&e, id[i]), "body %zu", i);
+        expect(desk_move(&t.e, t.id[1], 0, STAGE_DISCARDED, 0) == COMMIT_REFUSED, "and stays ours");
+        for (size_t i = 1; i < countof(t.id); i++)
+            expect(desk_body_is_good(&t.e, t.id[i]), "body %zu", i);
         /* crash again, without a stop in between */
         struct desk f;
-        desk_init(&f, again % 2 ? "crash-b" : "crash-c");
-        crash_copy(&e, f.path);
-        desk_drop(&e);
-        e = f;
+        desk_init(&f, again % 2 ? "crash-copy" : "crash-other");
+        crash_copy(&t.e, f.path);
+        desk_drop(&t.e);
+        t.e = f;
     }
-    desk_wipe(&e);
-    buffer_drop(&e.errors);
-    desk_drop(&d);
+    drop(&t);
 }
 
 /* CRASH-02, CRASH-13: at every 512 bytes of the last group, everything behind it was not written.
  * */
 static void test_torn(void)
 {
-    struct desk d, e;
-    desk_init(&d, "torn-a");
-    desk_init(&e, "torn-b");
-    desk_must_open(&d);
-    uint64_t id[MAILS + 3];
-    fill(&d, id);
-    crash_copy(&d, e.path);
+    struct pair t;
+    begin(&t, "torn");
+    crash_copy(&t.d, t.e.path);
     struct lay lay[GROUPS_MAX];
-    size_t groups = lay_out(e.path, lay);
+    size_t groups = lay_out(t.e.path, lay);
     const struct lay *last = &lay[groups - 1];
     expect(groups >= MAILS + 2, "groups: %zu", groups);
     size_t end = GROUP_HEADER_BYTES + last->h.length;
     for (int garble = 0; garble < 2; garble++)
         for (size_t cut = 0; cut < end; cut += 512) {
-            crash_copy(&d, e.path);
+            crash_copy(&t.d, t.e.path);
             /* zeros, or the last sector garbled, or what was there before */
             if (garble)
-                edit(e.path, last->offset + cut, 512, 0x55, -1);
+                edit(t.e.path, last->offset + cut, 512, 0x55, -1);
             else
-                edit(e.path, last->offset + cut, last->bytes - cut, 0, 0);
-            desk_must_open(&e);
-            const struct partition_report *r = partition_report(e.p);
+                edit(t.e.path, last->offset + cut, last->bytes - cut, 0, 0);
+            desk_must_open(&t.e);
+            const struct partition_report *r = partition_report(t.e.p);
             expect(r->torn_groups == (cut || garble) && r->damaged_records == 0,
                    "cut at %zu, garble %d: torn %d", cut, garble, (int)r->torn_groups);
-            for (size_t i = 0; i < countof(id); i++)
-                expect((desk_stage(&e, id[i], 0) == STAGE_WAITING) == (i < MAILS),
+            for (size_t i = 0; i < countof(t.id); i++)
+                expect((desk_stage(&t.e, t.id[i], 0) == STAGE_WAITING) == (i < MAILS),
                        "cut at %zu, garble %d: mail %zu", cut, garble, i);
             /* a mail after it, another crash: nothing of the torn group comes back */
-            uint64_t next = desk_mail(&e, 1, 100, DUE);
+            uint64_t next = desk_mail(&t.e, 1, 100, DUE);
             struct desk f;
             desk_init(&f, "torn-c");
-            crash_copy(&e, f.path);
-            partition_stop(&e.p);
+            crash_copy(&t.e, f.path);
+            partition_stop(&t.e.p);
             desk_must_open(&f);
             r = partition_report(f.p);
             expect(r->torn_groups == 0 && r->damaged_records == 0, "cut at %zu: again", cut);
             expect(desk_stage(&f, next, 0) == STAGE_WAITING && desk_body_is_good(&f, next),
                    "cut at %zu: the mail after it", cut);
-            expect(desk_stage(&f, id[MAILS], 0) == STAGES, "cut at %zu: gone", cut);
+            expect(desk_stage(&f, t.id[MAILS], 0) == STAGES, "cut at %zu: gone", cut);
             desk_drop(&f);
         }
-    desk_wipe(&e);
-    buffer_drop(&e.errors);
-    desk_drop(&d);
+    drop(&t);
 }
 
 /* All mails but the damaged one are as they were. */
@@ -191,25 +202,22 @@ static void judge_flip(struct desk *e, const char *name, const uint64_t *id, uin
  * was synced. */
 static void test_flip(void)
 {
-    struct desk d, e;
-    desk_init(&d, "flip-a");
-    desk_init(&e, "flip-b");
-    desk_must_open(&d);
-    uint64_t id[MAILS + 3], after[2];
-    fill(&d, id);
+    struct pair t;
+    begin(&t, "flip");
+    uint64_t after[2];
     struct unit *u = unit_make();
-    (void)desk_move_in(u, id[MAILS], 0, STAGE_HELD, DUE);
-    (void)desk_move_in(u, id[MAILS + 1], 0, STAGE_DISCARDED, 0);
-    (void)desk_commit(&d, u);
-    after[0] = desk_mail(&d, 1, 500, DUE);
-    after[1] = desk_mail(&d, 1, 500, DUE);
-    crash_copy(&d, e.path);
+    (void)desk_move_in(u, t.id[MAILS], 0, STAGE_HELD, DUE);
+    (void)desk_move_in(u, t.id[MAILS + 1], 0, STAGE_DISCARDED, 0);
+    (void)desk_commit(&t.d, u);
+    after[0] = desk_mail(&t.d, 1, 500, DUE);
+    after[1] = desk_mail(&t.d, 1, 500, DUE);
+    crash_copy(&t.d, t.e.path);
     struct lay lay[GROUPS_MAX];
-    size_t groups = lay_out(e.path, lay);
+    size_t groups = lay_out(t.e.path, lay);
     for (size_t g = groups - 4; g < groups - 2; g++) {
         const struct lay *l = &lay[g]; /* the one with three mails, the one with two moves */
         char name[512];
-        (void)snprintf(name, sizeof name, "%s/journal-000001", d.path);
+        (void)snprintf(name, sizeof name, "%s/journal-000001", t.d.path);
         char *raw = heap_take(l->bytes);
         FILE *f = fopen(name, "rb");
         if (!f || fseek(f, (long)l->offset, SEEK_SET) || fread(raw, 1, l->bytes, f) != l->bytes)
@@ -223,14 +231,14 @@ static void test_flip(void)
             int type = record == l->h.records ? 0 : raw[start + 3];
             const size_t spots[] = {0, 8, 16, 29, 40};
             for (size_t s = 0; s < countof(spots); s++) {
-                crash_copy(&d, e.path);
-                edit(e.path, l->offset + start + spots[s], 1, 0x10, -1);
-                bool opened = desk_open(&e);
+                crash_copy(&t.d, t.e.path);
+                edit(t.e.path, l->offset + start + spots[s], 1, 0x10, -1);
+                bool opened = desk_open(&t.e);
                 expect(opened, "group %zu record %u spot %zu: %.*s", g, record, spots[s],
-                       STR_ARG(buffer_str(&e.errors)));
+                       STR_ARG(buffer_str(&t.e.errors)));
                 if (!opened)
                     continue;
-                const struct partition_report *r = partition_report(e.p);
+                const struct partition_report *r = partition_report(t.e.p);
                 expect(r->torn_groups == 0, "not torn");
                 bool message = type == RECORD_BODY || type == RECORD_ACCEPT || type == RECORD_MOVE;
                 expect(r->damaged_messages == message, "group %zu record %u spot %zu: messages %d",
@@ -238,77 +246,64 @@ static void test_flip(void)
                 expect(!message || r->damaged_records == 1, "one record");
                 (void)snprintf(name, sizeof name, "group %zu record %u spot %zu", g, record,
                                spots[s]);
-                judge_flip(&e, name, id, message ? whose : 0, type);
+                judge_flip(&t.e, name, t.id, message ? whose : 0, type);
                 for (int i = 0; i < 2; i++)
-                    expect(desk_body_is_good(&e, after[i]), "what came after");
-                partition_stop(&e.p);
+                    expect(desk_body_is_good(&t.e, after[i]), "what came after");
+                partition_stop(&t.e.p);
             }
             at += record == l->h.records ? 0 : record_bytes(length);
         }
         heap_drop(raw);
     }
-    desk_wipe(&e);
-    buffer_drop(&e.errors);
-    desk_drop(&d);
+    drop(&t);
 }
 
 /* Two whole groups in the middle are zeros: everything behind them is served, the loss is loud. */
 static void test_hole(void)
 {
-    struct desk d, e;
-    desk_init(&d, "hole-a");
-    desk_init(&e, "hole-b");
-    desk_must_open(&d);
-    uint64_t id[MAILS + 3];
-    fill(&d, id);
-    crash_copy(&d, e.path);
+    struct pair t;
+    begin(&t, "hole");
+    crash_copy(&t.d, t.e.path);
     struct lay lay[GROUPS_MAX];
-    size_t groups = lay_out(e.path, lay);
-    edit(e.path, lay[groups - 4].offset, lay[groups - 4].bytes + lay[groups - 3].bytes, 0, 0);
-    desk_must_open(&e);
-    expect(partition_report(e.p)->damaged_records > 0, "counted");
-    for (size_t i = 0; i < countof(id); i++) {
+    size_t groups = lay_out(t.e.path, lay);
+    edit(t.e.path, lay[groups - 4].offset, lay[groups - 4].bytes + lay[groups - 3].bytes, 0, 0);
+    desk_must_open(&t.e);
+    expect(partition_report(t.e.p)->damaged_records > 0, "counted");
+    for (size_t i = 0; i < countof(t.id); i++) {
         bool lost = i == MAILS - 3 || i == MAILS - 2;
-        expect((desk_stage(&e, id[i], 0) == STAGES) == lost, "mail %zu", i);
+        expect((desk_stage(&t.e, t.id[i], 0) == STAGES) == lost, "mail %zu", i);
     }
-    uint64_t next = desk_mail(&e, 1, 10, DUE);
-    expect(next && desk_body_is_good(&e, next), "goes on");
-    desk_drop(&e);
-    desk_drop(&d);
+    uint64_t next = desk_mail(&t.e, 1, 10, DUE);
+    expect(next && desk_body_is_good(&t.e, next), "goes on");
+    drop(&t);
 }
 
 /* DIST-05: the first group ever, a foreign partition, a lost identity. */
 static void test_beginning(void)
 {
-    struct desk d, e;
-    desk_init(&d, "begin-a");
-    desk_init(&e, "begin-b");
-    desk_must_open(&d);
-    uint64_t id[MAILS + 3];
-    fill(&d, id);
-    crash_copy(&d, e.path);
-    edit(e.path, 20, 1, 0x01, -1);
-    expect(desk_open(&e), "first header damaged: %.*s", STR_ARG(buffer_str(&e.errors)));
-    if (e.p)
-        for (size_t i = 0; i < countof(id); i++)
-            expect(desk_body_is_good(&e, id[i]), "mail %zu", i);
-    partition_stop(&e.p);
-    crash_copy(&d, e.path);
+    struct pair t;
+    begin(&t, "begin");
+    crash_copy(&t.d, t.e.path);
+    edit(t.e.path, 20, 1, 0x01, -1);
+    expect(desk_open(&t.e), "first header damaged: %.*s", STR_ARG(buffer_str(&t.e.errors)));
+    if (t.e.p)
+        for (size_t i = 0; i < countof(t.id); i++)
+            expect(desk_body_is_good(&t.e, t.id[i]), "mail %zu", i);
+    partition_stop(&t.e.p);
+    crash_copy(&t.d, t.e.path);
     char command[512];
-    (void)snprintf(command, sizeof command, "rm '%s/identity'", e.path);
+    (void)snprintf(command, sizeof command, "rm '%s/identity'", t.e.path);
     expect(system(command) == 0, "identity away");
-    desk_must_open(&e);
-    for (size_t i = 0; i < countof(id); i++)
-        expect(desk_body_is_good(&e, id[i]), "mail %zu without identity", i);
-    partition_stop(&e.p);
-    struct partition_settings s = {.directory = e.path,
+    desk_must_open(&t.e);
+    for (size_t i = 0; i < countof(t.id); i++)
+        expect(desk_body_is_good(&t.e, t.id[i]), "mail %zu without identity", i);
+    partition_stop(&t.e.p);
+    struct partition_settings s = {.directory = t.e.path,
                                    .number = DESK_PARTITION + 1,
                                    .node = DESK_NODE};
-    buffer_clear(&e.errors);
-    expect(!partition_open(&s, &e.errors) && e.errors.len, "another partition's directory");
-    desk_wipe(&e);
-    buffer_drop(&e.errors);
-    desk_drop(&d);
+    buffer_clear(&t.e.errors);
+    expect(!partition_open(&s, &t.e.errors) && t.e.errors.len, "another partition's directory");
+    drop(&t);
 }
 
 int main(void)
