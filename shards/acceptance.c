@@ -69,7 +69,7 @@ static void committed(struct waiter *w, const struct cell *answer)
         tell(a, u->accept[0]);
         for (uint32_t n = 0; n < u->accept_count; n++)
             if (is_due_at_once(u->accept[n]))
-                outbox_due(s, u->accept[n]->id);
+                outbox_due(s, u->accept[n]->id, lane_of(u->accept[n]));
         (void)snprintf(text, sizeof text, "Message accepted as %s", id_text(a->id).at);
         settle(s, a->intake, REPLY_250_ACCEPTED, str_c(text));
         break;

@@ -24,7 +24,8 @@ struct conclusion {
     struct buffer header;
     uint64_t now_ms; /* one for all: those that failed together come back together */
     uint64_t dsn_id; /* 0: none */
-    bool tells;      /* there is something for a DSN */
+    uint32_t dsn_lane;
+    bool tells; /* there is something for a DSN */
 };
 
 static void drop(struct conclusion *c)
@@ -75,7 +76,7 @@ static void committed(struct waiter *w, const struct cell *answer)
     case COMMIT_SYNCED:
         tell(c);
         if (c->dsn_id)
-            outbox_due(mail->shard, c->dsn_id);
+            outbox_due(mail->shard, c->dsn_id, c->dsn_lane);
         break;
     case COMMIT_REFUSED: /* a person was faster: see what is left to do */
         mail->again = true;
@@ -114,6 +115,7 @@ static void add_dsn(struct conclusion *c)
         return;
     }
     c->dsn_id = id;
+    c->dsn_lane = lane_of(r.message);
 }
 
 static bool header_is_whole(const struct buffer *header)

@@ -13,15 +13,16 @@ struct mail {
     struct shard *shard;
     struct message *message;
     uint64_t id;
+    uint32_t lane;
     struct destination *admitted; /* parked it, and now has room for it; or NULL */
     uint32_t users;               /* deliveries and bounces at work */
     bool parked;                  /* a full destination will ask for it again */
+    bool later;                   /* no memory for some of it: fetch it anew after a while */
     bool again;                   /* it became due once more meanwhile: fetch it anew at the end */
 };
 
 /* Recipients of one mail on their way to one destination in one transaction. */
 struct delivery {
-    struct list link; /* in its destination's queue */
     struct mail *mail;
     enum smtp_tls tls; /* the least that its connection must have */
     uint32_t count;

@@ -6,9 +6,8 @@
 
 enum {
     FETCHES_PER_TURN = 64,
-    PARKED_MANY = 5000,
-    LOOK_EVERY_MS = 5,
-    MAILS_IN_WORK_MAX = 10000, /* in memory at once, about 2 KiB each without bodies */
+    SHARE = 4,         /* of an organisation: this part of what is free */
+    LOOK_EVERY_MS = 5, /* into a held lane */
 };
 
 static struct str id_key(const uint64_t *id)
@@ -16,13 +15,38 @@ static struct str id_key(const uint64_t *id)
     return str_from((const char *)id, sizeof *id);
 }
 
-void outbox_due(struct shard *s, uint64_t id)
+void outbox_due(struct shard *s, uint64_t id, uint32_t lane)
 {
     struct mail *mail = map_get(&s->mails, id_key(&id));
     if (mail)
         mail->again = true;
     else
-        id_queue_put(&s->ready, id);
+        turns_put(&s->turns, &s->ready, lane, id);
+}
+
+/* ---- an organisation's share */
+
+static bool organisation_has_room(const struct shard *s, uint32_t organisation)
+{
+    uint32_t free = OUTBOX_MAILS - s->mails_in_work;
+    uint32_t share = free / SHARE ? free / SHARE : 1;
+    return s->organisation_mails[organisation] < share;
+}
+
+static void organisation_free(struct shard *s, uint32_t organisation)
+{
+    if (!s->organisation_held[organisation] || !organisation_has_room(s, organisation))
+        return;
+    s->organisation_held[organisation] = false;
+    turns_free_organisation(&s->turns, &s->ready, organisation * (LANE_SENDERS * LANE_DOMAINS));
+}
+
+static void mail_begins(struct mail *mail)
+{
+    struct shard *s = mail->shard;
+    map_set(&s->mails, id_key(&mail->id), mail);
+    s->mails_in_work++;
+    s->organisation_mails[lane_organisation(mail->lane)]++;
 }
 
 void mail_use(struct mail *mail)
@@ -42,8 +66,10 @@ void outbox_finished(struct mail *mail)
     struct shard *s = mail->shard;
     (void)map_remove(&s->mails, id_key(&mail->id));
     s->mails_in_work--;
-    if (mail->again)
-        id_queue_put(&s->ready, mail->id);
+    s->organisation_mails[lane_organisation(mail->lane)]--;
+    organisation_free(s, lane_organisation(mail->lane));
+    if (mail->again || mail->later)
+        turns_put(&s->turns, mail->again ? &s->ready : &s->later, mail->lane, mail->id);
     message_drop(&mail->message);
     heap_drop(mail);
 }
@@ -103,7 +129,7 @@ static bool place(struct mail *mail, uint32_t i, struct list *open)
         return false;
     if (!d->open && mail->admitted != d && route_is_full(d)) {
         if (!mail->parked)
-            route_park(d, mail->id);
+            route_park(d, mail, i == 0);
         mail->parked = true;
         return true;
     }
@@ -155,7 +181,7 @@ static void work_on(struct mail *mail)
     give_back(mail, now_ms);
     for (uint32_t i = 0; i < m->recipient_count; i++)
         if (need_of(&m->recipients[i], now_ms) == NEED_SEND && !place(mail, i, &open))
-            mail->again = true;
+            mail->later = true;
     while ((link = list_take(&open)))
         close_delivery(owner_of(link, struct destination, open_link));
     mail_release(mail);
@@ -176,7 +202,7 @@ static void fetched(struct waiter *w, const struct cell *answer)
 }
 
 /* `admitted`: the destination that parked it and now has room for it, or NULL. */
-static bool fetch(struct shard *s, uint64_t id, struct destination *admitted)
+static bool fetch(struct shard *s, uint64_t id, uint32_t lane, struct destination *admitted)
 {
     struct mail *known = map_get(&s->mails, id_key(&id));
     struct shard_partition *p = shard_partition_of(s, id);
@@ -185,53 +211,90 @@ static bool fetch(struct shard *s, uint64_t id, struct destination *admitted)
     if (known || !p)
         return false;
     struct mail *mail = heap_take(sizeof *mail);
-    *mail = (struct mail){.shard = s, .id = id, .admitted = admitted};
+    *mail = (struct mail){.shard = s, .id = id, .lane = lane, .admitted = admitted};
     struct cell c = {.kind = CELL_FETCH, .id = id};
     if (!shard_ask(s, p->ask, &c, fetched, mail)) {
         heap_drop(mail);
-        id_queue_put(&s->ready, id);
+        turns_put(&s->turns, &s->later, lane, id);
         return false;
     }
-    map_set(&s->mails, id_key(&id), mail);
-    s->mails_in_work++;
+    mail_begins(mail);
     return true;
 }
 
-/* With much parked, most of what is ready would be parked too: looking costs the keeper a read
- * each, so only some are looked at, to find those whose destination is free. */
-static bool may_look(struct shard *s)
-{
-    uint64_t now = loop_now_ms(s->loop);
-    if (s->parked < PARKED_MANY)
-        return true;
-    if (now - s->looked_ms < LOOK_EVERY_MS)
-        return false;
-    s->looked_ms = now;
-    return true;
-}
-
-/* First those that were parked at destinations that have room now. */
-static bool fetch_parked(struct shard *s, int *left)
+/* Those that wait at destinations that have room now. */
+static void fetch_waiting(struct shard *s, int left)
 {
     struct list *link;
-    while (*left > 0 && (link = list_take(&s->unparking))) {
+    while (left > 0 && s->mails_in_work < OUTBOX_MAILS && (link = list_take(&s->unparking))) {
         struct destination *d = owner_of(link, struct destination, unparking);
         uint64_t id;
-        while (*left > 0 && route_unpark(d, &id)) {
-            --*left;
-            if (!fetch(s, id, d))
+        uint32_t lane;
+        while (left > 0 && route_unpark(d, &lane, &id)) {
+            left--;
+            if (!fetch(s, id, lane, d))
                 route_came(d);
         }
     }
-    return *left > 0;
+}
+
+/* The next whose organisation has not its share yet. */
+static bool take_ready(struct shard *s, uint32_t *lane, uint64_t *id)
+{
+    while (turns_peek(&s->turns, &s->ready, lane)) {
+        uint32_t organisation = lane_organisation(*lane);
+        if (organisation_has_room(s, organisation))
+            return turns_take(&s->turns, &s->ready, lane, id);
+        s->organisation_held[organisation] = true;
+        turns_hold_organisation(&s->turns, &s->ready);
+    }
+    return false;
+}
+
+/* A lane is a hash: behind those for a full destination there may be one for another. */
+static void look_into_held(struct shard *s)
+{
+    uint64_t id, now = loop_now_ms(s->loop);
+    uint32_t lane;
+    if (list_empty(&s->holding) || now - s->looked_ms < LOOK_EVERY_MS)
+        return;
+    s->looked_ms = now;
+    struct destination *d = owner_of(s->holding.next, struct destination, holding);
+    if (route_look(d, &lane, &id))
+        (void)fetch(s, id, lane, NULL);
 }
 
 void outbox_turn(struct shard *s)
 {
     uint64_t id;
-    int left = s->stopping ? 0 : FETCHES_PER_TURN;
-    if (s->mails_in_work >= MAILS_IN_WORK_MAX || !fetch_parked(s, &left))
+    uint32_t lane;
+    if (s->stopping)
         return;
-    while (left-- > 0 && s->ready.count && may_look(s) && id_queue_take(&s->ready, &id))
-        (void)fetch(s, id, NULL);
+    fetch_waiting(s, FETCHES_PER_TURN);
+    for (int left = FETCHES_PER_TURN;
+         left > 0 && s->mails_in_work < OUTBOX_MAILS && take_ready(s, &lane, &id); left--)
+        (void)fetch(s, id, lane, NULL);
+    if (s->mails_in_work < OUTBOX_MAILS)
+        look_into_held(s);
+}
+
+uint64_t outbox_wait_ms(const struct shard *s)
+{
+    uint32_t lane;
+    if (s->stopping)
+        return UINT64_MAX;
+    if (turns_peek(&s->turns, &s->ready, &lane) || !list_empty(&s->unparking))
+        return 1;
+    return list_empty(&s->holding) ? UINT64_MAX : LOOK_EVERY_MS;
+}
+
+void outbox_tick(struct shard *s)
+{
+    uint64_t id;
+    uint32_t lane;
+    for (uint32_t left = s->later.count; left && turns_take(&s->turns, &s->later, &lane, &id);
+         left--)
+        turns_put(&s->turns, &s->ready, lane, id);
+    for (uint32_t i = 0; i < LANE_ORGANISATIONS; i++) /* what is free may have grown */
+        organisation_free(s, i);
 }

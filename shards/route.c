@@ -11,6 +11,7 @@ enum {
     FORGET_MS = 60000,
     WHY_BYTES_MAX = 1024,
     DEFER_PER_TURN = 64,
+    SHARE = 8, /* of a destination: this part of the mails for which there is room */
 };
 
 struct destination *route_of(struct shard *s, struct str domain)
@@ -26,7 +27,7 @@ struct destination *route_of(struct shard *s, struct str domain)
     *d = (struct destination){.shard = s, .touched_ms = loop_now_ms(s->loop)};
     list_init(&d->link);
     list_init(&d->unparking);
-    list_init(&d->queue);
+    list_init(&d->holding);
     list_init(&d->idle);
     pace_init(&d->pace, (uint32_t)settings->outbound_connections_first);
     buffer_init(&d->name, LIMIT_DOMAIN_BYTES + 16);
@@ -43,40 +44,65 @@ static void pump_later(struct destination *d)
         list_append(&d->shard->pumping, &d->link);
 }
 
-/* Whoever comes while others are parked goes behind them. */
+static bool anybody_waits(const struct destination *d)
+{
+    return d->parked.count || d->holds.count;
+}
+
+/* A part of what is free, so that the next destination finds room, whoever has the rest. */
+static bool has_room(const struct destination *d)
+{
+    uint32_t in_work = d->shard->mails_in_work;
+    uint32_t share = (OUTBOX_MAILS - (in_work < OUTBOX_MAILS ? in_work : OUTBOX_MAILS)) / SHARE;
+    uint32_t room = share < ROUTE_QUEUE_MAX ? share : ROUTE_QUEUE_MAX;
+    return d->queue.count + d->coming < (room ? room : 1);
+}
+
+/* Whoever comes while others wait takes turns with them. */
 bool route_is_full(const struct destination *d)
 {
-    return d->queued >= ROUTE_QUEUE_MAX || d->parked.count;
+    return anybody_waits(d) || !has_room(d);
 }
 
-void route_park(struct destination *d, uint64_t id)
-{
-    id_queue_put(&d->parked, id);
-    d->shard->parked++;
-}
-
-void route_add(struct destination *d, struct delivery *delivery)
-{
-    list_append(&d->queue, &delivery->link);
-    d->queued++;
-    pump_later(d);
-}
-
-/* Room for half a queue of parked ids: the outbox takes them in its next turn. */
+/* Room for somebody: the outbox takes them in its next turn. */
 static void unpark(struct destination *d)
 {
-    if (d->parked.count && d->queued + d->coming <= ROUTE_QUEUE_MAX / 2 &&
-        !list_linked(&d->unparking))
+    if (anybody_waits(d) && has_room(d) && !list_linked(&d->unparking))
         list_append(&d->shard->unparking, &d->unparking);
 }
 
-bool route_unpark(struct destination *d, uint64_t *id)
+void route_park(struct destination *d, const struct mail *mail, bool hold_lane)
 {
-    if (d->queued + d->coming >= ROUTE_QUEUE_MAX || !id_queue_take(&d->parked, id))
+    struct shard *s = d->shard;
+    turns_put(&s->turns, &d->parked, mail->lane, mail->id);
+    if (hold_lane && turns_hold(&s->turns, &s->ready, mail->lane, &d->holds) &&
+        !list_linked(&d->holding))
+        list_append(&s->holding, &d->holding);
+    unpark(d);
+}
+
+static bool take_held(struct destination *d, uint32_t *lane, uint64_t *id)
+{
+    struct shard *s = d->shard;
+    bool got = turns_take_held(&s->turns, &s->ready, &d->holds, lane, id);
+    list_remove(&d->holding);
+    if (d->holds.count)
+        list_append(&s->holding, &d->holding);
+    return got;
+}
+
+bool route_unpark(struct destination *d, uint32_t *lane, uint64_t *id)
+{
+    if (!has_room(d) ||
+        (!turns_take(&d->shard->turns, &d->parked, lane, id) && !take_held(d, lane, id)))
         return false;
-    d->shard->parked--;
     d->coming++;
     return true;
+}
+
+bool route_look(struct destination *d, uint32_t *lane, uint64_t *id)
+{
+    return take_held(d, lane, id);
 }
 
 void route_came(struct destination *d)
@@ -85,15 +111,20 @@ void route_came(struct destination *d)
     unpark(d);
 }
 
+void route_add(struct destination *d, struct delivery *delivery)
+{
+    turns_put(&d->shard->turns, &d->queue, delivery->mail->lane, (uintptr_t)delivery);
+    pump_later(d);
+}
+
 struct delivery *route_take(struct destination *d)
 {
-    struct list *first = list_take(&d->queue);
-    if (!first)
+    uint32_t lane;
+    uint64_t first;
+    if (!turns_take(&d->shard->turns, &d->queue, &lane, &first))
         return NULL;
-    d->queued--;
-    if (d->parked.count)
-        unpark(d);
-    return owner_of(first, struct delivery, link);
+    unpark(d);
+    return (struct delivery *)(uintptr_t)first;
 }
 
 static void conclude_all(struct delivery *delivery, enum verdict verdict, struct str why,
@@ -138,7 +169,7 @@ void route_took(struct destination *d)
 {
     uint32_t before = d->pace.window;
     pace_took(&d->pace, connections_most(d));
-    if (d->pace.window > before && d->queued)
+    if (d->pace.window > before && d->queue.count)
         pump_later(d);
 }
 
@@ -231,7 +262,7 @@ static bool resolve(struct destination *d)
 void route_connection_gone(struct destination *d, bool reached, uint32_t exchanger, struct str why)
 {
     d->touched_ms = loop_now_ms(d->shard->loop);
-    if (!reached && d->queued && !d->shard->stopping) {
+    if (!reached && d->queue.count && !d->shard->stopping) {
         if (d->connections) { /* others still work: their queue is not lost for one failed dial */
             route_slowed(d, why);
             return;
@@ -266,18 +297,18 @@ static bool pump(struct destination *d)
     struct shard *s = d->shard;
     const struct settings *settings = s->snapshot->settings;
     uint32_t limit = pace_limit(&d->pace, connections_most(d), loop_now_ms(s->loop));
-    if (d->queued == 0)
+    if (d->queue.count == 0)
         return false;
     if (defer_waiting(d))
-        return d->queued > 0;
-    while (d->queued && !list_empty(&d->idle))
+        return d->queue.count > 0;
+    while (d->queue.count && !list_empty(&d->idle))
         transmit_offer(transmit_of_idle(d->idle.next));
-    if (d->queued == 0 || !resolve(d))
+    if (d->queue.count == 0 || !resolve(d))
         return false;
     /* as many dials under way as there are deliveries for them, but one at first: does it answer?
      * */
     while (d->connections < limit &&
-           d->connecting < u64_min(d->queued, d->connections > d->connecting ? 4 : 1)) {
+           d->connecting < u64_min(d->queue.count, d->connections > d->connecting ? 4 : 1)) {
         if (s->outbound_count >= settings->outbound_total)
             return true;
         if (!transmit_dial(d, 0)) {
@@ -308,7 +339,6 @@ static void forget(struct destination *d)
     if (d->resolving)
         resolver_forget(d->shard->resolver, &d->question);
     heap_drop(d->exchangers);
-    id_queue_drop(&d->parked);
     buffer_drop(&d->name);
     buffer_drop(&d->defer_why);
     heap_drop(d);
@@ -323,10 +353,10 @@ void route_tick(struct shard *s)
     while (map_next(&s->destinations, &at, &name, &value)) {
         struct destination *d = value;
         unpark(d);
-        if (d->queued)
+        if (d->queue.count)
             pump_later(
                 d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
-        else if (!d->connections && !d->resolving && !d->parked.count && !d->coming &&
+        else if (!d->connections && !d->resolving && !anybody_waits(d) && !d->coming &&
                  now - d->touched_ms > FORGET_MS) {
             (void)map_remove(&s->destinations, name);
             forget(d);

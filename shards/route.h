@@ -1,9 +1,9 @@
 /* route.h -- where mail for one domain goes: its exchangers, its queue, its connections.
  *
- * A destination with more than ROUTE_QUEUE_MAX waiting deliveries parks further ids (8 bytes each)
- * until its queue has drained to half: a dead server holds up nobody else, and costs no memory.
- * When no exchanger can be reached, everything that waits, parked ids included, is deferred at
- * once.
+ * In the queue of a destination lanes take turns (turns.h). When it is full, further ids are parked
+ * (16 bytes each), and the lanes from which they came are held, until there is room again: a dead
+ * server holds up nobody else, and costs no memory. When no exchanger can be reached, everything
+ * that waits, parked ids and held lanes included, is deferred at once.
  *
  * Thread   the shard's.
  * Memory   a destination lives while it has anything waiting or connected, and a minute more.
@@ -15,21 +15,21 @@
 #include "shards/pace.h"
 
 enum {
-    ROUTE_QUEUE_MAX = 200
+    ROUTE_QUEUE_MAX = 200, /* deliveries waiting; fewer when there are many mails in work */
 };
 
 struct transmit;
 
 struct destination {
     struct shard *shard;
-    struct list link;      /* in shard->pumping when something is to be started */
-    struct list unparking; /* in shard->unparking when parked ids can be taken up */
-    struct buffer name;    /* domain, or the route */
-    struct list queue;     /* of struct delivery */
-    uint32_t queued;
-    struct id_queue parked;
-    uint32_t coming;       /* parked ids that were admitted and are being fetched */
-    struct delivery *open; /* being filled by the outbox, within one call */
+    struct list link;                /* in shard->pumping when something is to be started */
+    struct list unparking;           /* in shard->unparking when parked ids can be taken up */
+    struct buffer name;              /* domain, or the route */
+    struct list holding;             /* in shard->holding while it holds lanes */
+    struct turn_queue queue, parked; /* of deliveries; of ids */
+    struct turn_holds holds;         /* lanes of shard->ready whose ids are most likely for it */
+    uint32_t coming;                 /* ids that were admitted and are being fetched */
+    struct delivery *open;           /* being filled by the outbox, within one call */
     struct list open_link;
     struct list idle; /* transmits that could take a delivery */
     uint32_t connections, connecting;
@@ -51,11 +51,14 @@ struct destination *route_of(struct shard *s, struct str domain);
 /* Queue a delivery. */
 void route_add(struct destination *d, struct delivery *delivery);
 bool route_is_full(const struct destination *d);
-void route_park(struct destination *d, uint64_t id);
+void route_park(struct destination *d, const struct mail *mail, bool hold_lane);
 
-/* A parked id that has room now; false: none. It is on its way until route_came(). */
-bool route_unpark(struct destination *d, uint64_t *id);
+/* An id that waited and has room now; false: none. It is on its way until route_came(). */
+bool route_unpark(struct destination *d, uint32_t *lane, uint64_t *id);
 void route_came(struct destination *d);
+
+/* An id of a held lane, room or not: it may be another destination's. */
+bool route_look(struct destination *d, uint32_t *lane, uint64_t *id);
 
 /* Next delivery for a connection that is ready; NULL: none. */
 struct delivery *route_take(struct destination *d);

@@ -25,43 +25,7 @@ enum {
     TURN_MS_MAX = 1000,
 };
 
-/* ---- ids and queues of ids */
-
-void id_queue_put(struct id_queue *q, uint64_t id)
-{
-    if (q->head + q->count == q->room) {
-        if (q->head > q->room / 2) { /* more than half is used up: move instead of growing */
-            memmove(q->at, q->at + q->head, q->count * sizeof *q->at);
-            q->head = 0;
-        } else {
-            size_t room = q->room ? q->room * 2 : 64;
-            uint64_t *at = heap_grow(q->at, room * sizeof *at);
-            must(at != NULL);
-            q->at = at;
-            q->room = room;
-        }
-    }
-    q->at[q->head + q->count++] = id;
-}
-
-bool id_queue_take(struct id_queue *q, uint64_t *id)
-{
-    if (q->count == 0)
-        return false;
-    *id = q->at[q->head++];
-    if (--q->count == 0) {
-        q->head = 0;
-        if (q->room > 4096)
-            id_queue_drop(q);
-    }
-    return true;
-}
-
-void id_queue_drop(struct id_queue *q)
-{
-    heap_drop(q->at);
-    *q = (struct id_queue){0};
-}
+/* ---- ids */
 
 /* The boot clock alone since the anchor. The coordinator also looks at the wall clock, so its time
  * is never ahead of this one: a hold that begins here is never shorter than it should be, even
@@ -235,7 +199,7 @@ static void hear_coordinator(struct shard *s, const struct cell *c)
 {
     switch (c->kind) {
     case CELL_DUE:
-        outbox_due(s, c->id);
+        outbox_due(s, c->id, (uint32_t)c->b);
         return;
     case CELL_PUBLISH:
         adopt(s, c->object);
@@ -336,6 +300,7 @@ static void tick(struct shard *s)
     ring_put(s->to_coordinator, &pulse);
     ticket_keys_advance(&s->tickets, now);
     auth_link_tick(s);
+    outbox_tick(s);
     route_tick(s);
 }
 
@@ -366,9 +331,7 @@ static void turn(struct shard *s)
         try_to_stop(s);
     speak(s);
     uint64_t wait = u64_min(TURN_MS_MAX, next > now ? next - now : 0);
-    if (!list_empty(&s->pumping) ||
-        ((s->ready.count || !list_empty(&s->unparking)) && !s->stopping))
-        wait = u64_min(wait, 1);
+    wait = u64_min(wait, !list_empty(&s->pumping) ? 1 : outbox_wait_ms(s));
     /* replies go out before the log is written: nobody waits for a line */
     loop_turn(s->loop, s->stopped || log_waiting() ? 0 : wait);
     log_flush();
@@ -436,6 +399,7 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     list_init(&s->commits);
     list_init(&s->pumping);
     list_init(&s->unparking);
+    list_init(&s->holding);
     map_init(&s->mails, random_u64());
     map_init(&s->destinations, random_u64());
     guard_init(&s->guard);

@@ -15,12 +15,14 @@
 #include "core/base/overload.h"
 #include "core/io/acceptor.h"
 #include "core/io/resolver.h"
+#include "core/mail/lane.h"
 #include "core/policy/snapshot.h"
 #include "crypto/scram.h"
 #include "crypto/ticket.h"
 #include "shards/guard.h"
 #include "shards/smtp_client.h"
 #include "shards/smtp_server.h"
+#include "shards/turns.h"
 #include "storage/partition.h"
 
 #include <pthread.h>
@@ -65,16 +67,6 @@ struct shard_settings {
     const struct shard_listener *listeners;
     uint32_t listener_count;
 };
-
-/* The ids that are due and not yet taken up, in order; grows, 8 bytes each. */
-struct id_queue {
-    uint64_t *at;
-    size_t head, count, room;
-};
-
-void id_queue_put(struct id_queue *q, uint64_t id);
-bool id_queue_take(struct id_queue *q, uint64_t *id);
-void id_queue_drop(struct id_queue *q);
 
 enum shard_lapse { /* one FIFO of deadlines for each length */
     LAPSE_COMMAND,
@@ -133,13 +125,17 @@ struct shard {
 
     /* outbound */
     struct smtp_client_settings client_settings[2]; /* with STARTTLS, and after it failed */
-    struct id_queue ready;
-    struct list unparking;   /* destinations with parked ids and room for them */
-    uint32_t parked;         /* ids parked at all destinations */
-    uint64_t looked_ms;      /* last look into `ready` while much is parked */
-    struct map mails;        /* id -> struct mail, being worked on */
-    struct map destinations; /* domain or route -> struct destination */
-    struct list pumping;     /* destinations with something to start */
+    struct turns turns;      /* the memory of the queues below, and of those of destinations */
+    struct turn_queue ready; /* ids that are due and not yet taken up */
+    struct turn_queue later; /* ids for which there was no memory: looked at each second */
+    struct list unparking;   /* destinations that have ids waiting, and room for them */
+    struct list holding;     /* destinations that hold lanes of `ready` */
+    uint64_t looked_ms;      /* last look into a held lane */
+    uint32_t organisation_mails[LANE_ORGANISATIONS]; /* in work */
+    bool organisation_held[LANE_ORGANISATIONS];      /* in `ready`: it has its share */
+    struct map mails;                                /* id -> struct mail, being worked on */
+    struct map destinations;                         /* domain or route -> struct destination */
+    struct list pumping;                             /* destinations with something to start */
     struct slab transmits;
     uint32_t mails_in_work, outbound_count, logins_waiting;
 

@@ -489,7 +489,7 @@ static void on_secured(struct connection *c, bool ok)
                  log_text("why", c->tls ? tls_error(c->tls) : ""));
         d->plain_next = true;
         give_up(t, STR("TLS failed"));
-        if (d->queued && !transmit_dial(d, exchanger))
+        if (d->queue.count && !transmit_dial(d, exchanger))
             d->plain_next = false;
         return;
     }
