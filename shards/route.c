@@ -2,6 +2,7 @@
 
 #include "core/base/counter.h"
 #include "core/base/heap.h"
+#include "core/base/limit.h"
 #include "core/base/log.h"
 #include "shards/outbox.h"
 #include "shards/transmit.h"
@@ -9,9 +10,14 @@
 enum {
     RESOLUTION_FRESH_MS = 60000, /* then libunbound's cache is asked again: TTLs rule */
     FORGET_MS = 60000,
+    FORGET_SOON_MS = 5000,     /* where there are many destinations */
+    LOOKUP_PATIENCE_MS = 3000, /* a question may take longer while nobody waits to ask another */
+    UNPROVEN = 4, /* this part of outbound_total is for destinations that took a mail before */
     WHY_BYTES_MAX = 1024,
     DEFER_PER_TURN = 64,
     SHARE = 8, /* of a destination: this part of the mails for which there is room */
+    HANDFUL =
+        8, /* this part of a queue is filled at once: a wake-up of the keeper for each is dear */
 };
 
 struct destination *route_of(struct shard *s, struct str domain)
@@ -19,7 +25,7 @@ struct destination *route_of(struct shard *s, struct str domain)
     const struct settings *settings = s->snapshot->settings;
     struct str name = settings->route.len ? settings->route : domain;
     struct destination *d = map_get(&s->destinations, name);
-    if (d)
+    if (d || s->destinations.count >= LIMIT_DESTINATIONS)
         return d;
     d = heap_try(sizeof *d);
     if (!d)
@@ -28,6 +34,8 @@ struct destination *route_of(struct shard *s, struct str domain)
     list_init(&d->link);
     list_init(&d->unparking);
     list_init(&d->holding);
+    list_init(&d->wanting);
+    list_init(&d->asking);
     list_init(&d->idle);
     pace_init(&d->pace, (uint32_t)settings->outbound_connections_first);
     buffer_init(&d->name, LIMIT_DOMAIN_BYTES + 16);
@@ -50,12 +58,17 @@ static bool anybody_waits(const struct destination *d)
 }
 
 /* A part of what is free, so that the next destination finds room, whoever has the rest. */
-static bool has_room(const struct destination *d)
+static uint32_t room_of(const struct destination *d)
 {
     uint32_t in_work = d->shard->mails_in_work;
     uint32_t share = (OUTBOX_MAILS - (in_work < OUTBOX_MAILS ? in_work : OUTBOX_MAILS)) / SHARE;
     uint32_t room = share < ROUTE_QUEUE_MAX ? share : ROUTE_QUEUE_MAX;
-    return d->queue.count + d->coming < (room ? room : 1);
+    return room ? room : 1;
+}
+
+static bool has_room(const struct destination *d)
+{
+    return d->queue.count + d->coming < room_of(d);
 }
 
 /* Whoever comes while others wait takes turns with them. */
@@ -64,10 +77,12 @@ bool route_is_full(const struct destination *d)
     return anybody_waits(d) || !has_room(d);
 }
 
-/* Room for somebody: the outbox takes them in its next turn. */
+/* Room for some of those that wait, a handful at once: the outbox takes them in its next turn. */
 static void unpark(struct destination *d)
 {
-    if (anybody_waits(d) && has_room(d) && !list_linked(&d->unparking))
+    uint32_t room = room_of(d);
+    if (anybody_waits(d) && d->queue.count + d->coming <= room - room / HANDFUL - 1 &&
+        !list_linked(&d->unparking))
         list_append(&d->shard->unparking, &d->unparking);
 }
 
@@ -204,10 +219,43 @@ static void keep_exchangers(struct destination *d, const struct resolution *answ
     d->resolved_ms = loop_now_ms(d->shard->loop);
 }
 
+static void stop_asking(struct destination *d)
+{
+    struct shard *s = d->shard;
+    list_remove(&d->asking);
+    if (!d->resolving)
+        return;
+    d->resolving = false;
+    s->lookups--;
+    struct list *next = list_take(&s->asking);
+    if (next)
+        pump_later(owner_of(next, struct destination, asking));
+}
+
+/* Where others wait to ask, the oldest question has had its time: the silence of one domain's
+ * servers holds up no other's. */
+static bool may_ask(struct destination *d)
+{
+    struct shard *s = d->shard;
+    uint64_t now = loop_now_ms(s->loop);
+    if (s->lookups < LIMIT_LOOKUPS)
+        return true;
+    struct destination *oldest = owner_of(s->asked.next, struct destination, asking);
+    if (now - oldest->asked_ms >= LOOKUP_PATIENCE_MS) {
+        resolver_forget(s->resolver, &oldest->question);
+        stop_asking(oldest);
+        defer_from_now(oldest, STR("no answer from the DNS in time, and others wait to ask it"));
+        return true;
+    }
+    if (!list_linked(&d->asking))
+        list_append(&s->asking, &d->asking);
+    return false;
+}
+
 static void resolved(struct question *q, const struct resolution *answer)
 {
     struct destination *d = q->owner;
-    d->resolving = false;
+    stop_asking(d);
     switch (answer->status) {
     case RESOLVE_OK:
         keep_exchangers(d, answer);
@@ -252,6 +300,12 @@ static bool resolve(struct destination *d)
         return true;
     if (d->resolving || resolve_route(d))
         return d->resolved;
+    if (!may_ask(d))
+        return false;
+    list_remove(&d->asking);
+    list_append(&d->shard->asked, &d->asking);
+    d->shard->lookups++;
+    d->asked_ms = loop_now_ms(d->shard->loop);
     d->resolving = true;
     d->question.done = resolved;
     d->question.owner = d;
@@ -291,11 +345,51 @@ static bool defer_waiting(struct destination *d)
     return true;
 }
 
+uint32_t route_organisation(const struct destination *d)
+{
+    uint32_t lane = 0;
+    (void)turns_peek(&d->shard->turns, &d->queue, &lane);
+    return lane_organisation(lane);
+}
+
+void route_slot_free(struct shard *s)
+{
+    struct list *next = list_take(&s->wanting);
+    if (next)
+        pump_later(owner_of(next, struct destination, wanting));
+}
+
+/* Connections of outbound_total that this dial may count on. Of what is free one destination gets
+ * a part, one organisation another, and whoever took no mail yet least: the next always finds some.
+ * Where there is none, a connection that is stuck is given up. */
+static bool may_dial(struct destination *d)
+{
+    struct shard *s = d->shard;
+    uint64_t total = s->snapshot->settings->outbound_total, used = s->outbound_count;
+    uint64_t left = total > used ? total - used : 0;
+    uint64_t kept = d->pace.proven ? 0 : total / UNPROVEN;
+    uint32_t whose = route_organisation(d);
+    if (left <= kept)
+        return transmit_make_room(s, LANE_ORGANISATIONS) && s->outbound_count < used;
+    if (d->connections && d->connections >= left / 4)
+        return false;
+    uint64_t share = d->pace.proven ? left * 2 : left / 2;
+    if (s->organisation_connections[whose] < (share ? share : 1))
+        return true;
+    turns_pass(&s->turns, &d->queue); /* another may dial next time */
+    return transmit_make_room(s, whose) && s->outbound_count < used;
+}
+
+static void want(struct destination *d)
+{
+    if (!list_linked(&d->wanting))
+        list_append(&d->shard->wanting, &d->wanting);
+}
+
 /* True: look again next turn. */
 static bool pump(struct destination *d)
 {
     struct shard *s = d->shard;
-    const struct settings *settings = s->snapshot->settings;
     uint32_t limit = pace_limit(&d->pace, connections_most(d), loop_now_ms(s->loop));
     if (d->queue.count == 0)
         return false;
@@ -309,8 +403,10 @@ static bool pump(struct destination *d)
      * */
     while (d->connections < limit &&
            d->connecting < u64_min(d->queue.count, d->connections > d->connecting ? 4 : 1)) {
-        if (s->outbound_count >= settings->outbound_total)
-            return true;
+        if (!may_dial(d)) {
+            want(d);
+            return false;
+        }
         if (!transmit_dial(d, 0)) {
             defer_from_now(d, STR("no socket could be opened here"));
             return true;
@@ -336,8 +432,10 @@ static void forget(struct destination *d)
 {
     list_remove(&d->link);
     list_remove(&d->unparking);
+    list_remove(&d->wanting);
     if (d->resolving)
         resolver_forget(d->shard->resolver, &d->question);
+    stop_asking(d);
     heap_drop(d->exchangers);
     buffer_drop(&d->name);
     buffer_drop(&d->defer_why);
@@ -350,16 +448,20 @@ void route_tick(struct shard *s)
     struct str name;
     void *value;
     uint64_t now = loop_now_ms(s->loop);
+    uint64_t after = s->destinations.count < LIMIT_DESTINATIONS / 2 ? FORGET_MS : FORGET_SOON_MS;
+    uint32_t down = 0;
     while (map_next(&s->destinations, &at, &name, &value)) {
         struct destination *d = value;
+        down += pace_is_down(&d->pace, now);
         unpark(d);
         if (d->queue.count)
             pump_later(
                 d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
         else if (!d->connections && !d->resolving && !anybody_waits(d) && !d->coming &&
-                 now - d->touched_ms > FORGET_MS) {
+                 now - d->touched_ms > after + d->pace.pause_ms) {
             (void)map_remove(&s->destinations, name);
             forget(d);
         }
     }
+    s->destinations_down = down;
 }

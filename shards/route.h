@@ -34,6 +34,9 @@ struct destination {
     struct list idle; /* transmits that could take a delivery */
     uint32_t connections, connecting;
 
+    struct list wanting; /* in shard->wanting while a connection is wanted and none is free */
+    struct list asking;  /* in shard->asked while resolving, in shard->asking before */
+    uint64_t asked_ms;
     struct question question;
     bool resolving, resolved;
     bool plain_next;      /* the next dial goes without TLS: its handshake just failed */
@@ -71,6 +74,12 @@ void route_connection_gone(struct destination *d, bool reached, uint32_t exchang
 void route_greeted(struct destination *d);
 void route_took(struct destination *d);
 void route_slowed(struct destination *d, struct str why);
+
+/* Whose delivery comes next; that organisation pays for a connection. */
+uint32_t route_organisation(const struct destination *d);
+
+/* A connection of `outbound_total` came free. */
+void route_slot_free(struct shard *s);
 
 /* It has more connections than it should have: one that is idle goes. */
 bool route_is_crowded(const struct destination *d);

@@ -295,8 +295,10 @@ static void tick(struct shard *s)
     struct cell pulse = {.kind = CELL_PULSE,
                          .from = s->index,
                          .a = now,
-                         .b = s->intakes.used,
-                         .c = s->overload.causes};
+                         .b = (uint64_t)(s->ready.count + s->later.count) << 32 | s->intakes.used,
+                         .c = s->overload.causes,
+                         .id = (uint64_t)s->destinations.count << 32 | s->outbound_count,
+                         .spare = (uint64_t)s->lookups << 32 | s->destinations_down};
     ring_put(s->to_coordinator, &pulse);
     ticket_keys_advance(&s->tickets, now);
     auth_link_tick(s);
@@ -307,11 +309,7 @@ static void tick(struct shard *s)
 /* Everything that was promised is written down, and nobody waits for an answer any more. */
 static void try_to_stop(struct shard *s)
 {
-    struct map_entry *at = NULL;
-    struct str name;
-    void *value;
-    while (map_next(&s->destinations, &at, &name, &value))
-        transmit_close_idle(value);
+    transmit_stop(s);
     if (s->waiters.used || s->outbound_count || s->intakes.used || !auth_link_stopped(s))
         return;
     struct cell stopped = {.kind = CELL_STOPPED, .from = s->index};
@@ -400,6 +398,9 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     list_init(&s->pumping);
     list_init(&s->unparking);
     list_init(&s->holding);
+    list_init(&s->asked);
+    list_init(&s->asking);
+    list_init(&s->wanting);
     map_init(&s->mails, random_u64());
     map_init(&s->destinations, random_u64());
     guard_init(&s->guard);

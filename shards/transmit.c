@@ -15,6 +15,8 @@ enum {
     OUT_BYTES_MAX = 1 << 20,   /* wire bytes waiting in one connection */
     OUT_BYTES_LOW = 128 << 10, /* below this more content is made */
     COMMAND_BYTES_MAX = 1 << 20,
+    STUCK_MS = 5000, /* without a reply or progress: others that need a connection may have it */
+    STUCK_LOOKS = 64,
 };
 
 struct transmit {
@@ -28,7 +30,7 @@ struct transmit {
     struct trial *trial;
     struct content *content;
     struct digest *digest; /* of the content as it leaves, dots not stuffed */
-    uint32_t exchanger, mails;
+    uint32_t exchanger, mails, organisation;
     bool connecting, reached, envelope_known, sending, plain;
     const char *why; /* closed by us: the reason */
 };
@@ -118,6 +120,8 @@ static void give_up(struct transmit *t, struct str why)
     }
     t->destination->connections--;
     t->shard->outbound_count--;
+    t->shard->organisation_connections[t->organisation]--;
+    route_slot_free(t->shard);
     struct destination *d = t->destination;
     t->destination = NULL;
     connection_close(&t->connection);
@@ -566,13 +570,62 @@ bool transmit_dial(struct destination *d, uint32_t exchanger)
     d->connecting++;
     d->connections++;
     s->outbound_count++;
+    t->organisation = route_organisation(d);
+    s->organisation_connections[t->organisation]++;
     shard_deadline(s, LAPSE_CONNECT, &t->deadline);
     return true;
 }
 
-void transmit_close_idle(struct destination *d)
+/* The oldest of this lapse that has waited long enough and is one of ours; the lapses are shared
+ * with nobody, but QUIT is in one, too. NULL: none. */
+static struct transmit *oldest(struct shard *s, enum shard_lapse which, uint64_t age_ms,
+                               uint32_t organisation)
 {
-    struct list *link;
-    while ((link = list_take(&d->idle)))
-        quit(transmit_of_idle(link));
+    uint64_t now = loop_now_ms(s->loop);
+    unsigned looks = 0;
+    list_each(link, &s->lapses[which].waiting) {
+        struct lapse_entry *e = owner_of(link, struct lapse_entry, link);
+        struct deadline *d = owner_of(e, struct deadline, entry);
+        if (now - e->started_ms < age_ms || ++looks > STUCK_LOOKS)
+            break;
+        if (d->passed != passed)
+            continue;
+        struct transmit *t = owner_of(d, struct transmit, deadline);
+        if (organisation == LANE_ORGANISATIONS || t->organisation == organisation)
+            return t;
+    }
+    return NULL;
+}
+
+bool transmit_make_room(struct shard *s, uint32_t organisation)
+{
+    static const enum shard_lapse waits[] = {LAPSE_CONNECT, LAPSE_REPLY, LAPSE_DATA};
+    struct transmit *t = oldest(s, LAPSE_IDLE, 0, organisation);
+    if (t) { /* its room comes when it has said goodbye */
+        list_remove(&t->idle);
+        quit(t);
+        return false;
+    }
+    for (size_t i = 0; i < countof(waits) && !t; i++)
+        t = oldest(s, waits[i], STUCK_MS, organisation);
+    if (!t) /* not those that await the reply to the dot: their mail may have been taken */
+        return false;
+    count(outbound_stuck);
+    give_up(t, STR("the next hop was too slow while others needed the connection"));
+    return true;
+}
+
+void transmit_stop(struct shard *s)
+{
+    for (uint32_t i = 0; i < s->transmits.made; i++) {
+        struct transmit *t = slab_at(&s->transmits, i);
+        if (!t || !t->destination || t->trial)
+            continue;
+        if (!t->reached)
+            give_up(t, STR("stopping"));
+        else if (list_linked(&t->idle)) {
+            list_remove(&t->idle);
+            quit(t);
+        }
+    }
 }

@@ -20,9 +20,13 @@ NODISCARD bool transmit_dial(struct destination *d, uint32_t exchanger);
 /* An idle connection takes a delivery, if the destination has one. */
 void transmit_offer(struct transmit *t);
 
+/* Where connections are short: one that is idle ends, and one that has waited long for its next hop
+ * is given up, of this organisation or (LANE_ORGANISATIONS) of any. True: one was given up. */
+bool transmit_make_room(struct shard *s, uint32_t organisation);
+
 struct transmit *transmit_of_idle(struct list *link);
 
-/* Close what is idle (stop, or the destination is forgotten). */
-void transmit_close_idle(struct destination *d);
+/* Close what is idle, and give up what carries no mail yet. */
+void transmit_stop(struct shard *s);
 
 #endif

@@ -52,7 +52,11 @@ enum {
     LIMIT_RECEIVE_BUFFER_BYTES = 16 << 10,
     LIMIT_SEND_BYTES = 64 << 10, /* replies waiting for a peer; more: it is read when it reads */
 
+    /* Next hops: about 1 KiB each, with a queue of up to ROUTE_QUEUE_MAX. */
+    LIMIT_DESTINATIONS = 10000, /* of one worker; mail for more waits as ids */
+
     /* DNS */
+    LIMIT_LOOKUPS = 1000,  /* domains that one worker asks about at once; libunbound takes 4096 */
     LIMIT_EXCHANGERS = 64, /* MX records looked at for one domain */
     LIMIT_ADDRESSES = 16,  /* addresses of one exchanger */
 };

@@ -51,6 +51,11 @@ static void put_workers(const struct coordinator *c, struct js_writer *w)
         js_u64(w, "silent_ms",
                pulse_ms && c->now.monotonic_ms > pulse_ms ? c->now.monotonic_ms - pulse_ms : 0);
         js_u64(w, "connections", c->workers[i].connections);
+        js_u64(w, "waiting", c->workers[i].waiting);
+        js_u64(w, "outbound", c->workers[i].outbound);
+        js_u64(w, "destinations", c->workers[i].destinations);
+        js_u64(w, "destinations_down", c->workers[i].down);
+        js_u64(w, "lookups", c->workers[i].lookups);
         js_begin(w, "overload", '[');
         for (unsigned n = 0; n < OVERLOAD_CAUSES; n++)
             if (c->workers[i].overload >> n & 1)

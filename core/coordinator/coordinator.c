@@ -263,7 +263,12 @@ static void hear_worker(struct coordinator *c, uint32_t worker, const struct cel
     switch ((enum cell_kind)cell->kind) {
     case CELL_PULSE:
         c->workers[worker].pulse_ms = cell->a;
-        c->workers[worker].connections = cell->b;
+        c->workers[worker].connections = (uint32_t)cell->b;
+        c->workers[worker].waiting = (uint32_t)(cell->b >> 32);
+        c->workers[worker].outbound = (uint32_t)cell->id;
+        c->workers[worker].destinations = (uint32_t)(cell->id >> 32);
+        c->workers[worker].down = (uint32_t)cell->spare;
+        c->workers[worker].lookups = (uint32_t)(cell->spare >> 32);
         c->workers[worker].overload = cell->c;
         return;
     case CELL_ADOPTED:

@@ -16,10 +16,11 @@
 
 struct worker_state {
     bool stopped;
-    uint64_t generation;            /* of the snapshot in use there; 0: none was put away yet */
-    uint64_t pulse_ms;              /* monotonic */
-    uint64_t connections, overload; /* what the pulse said: inbound ones; causes, a bit set */
-    uint32_t due_budget;            /* DUE cells that may still be handed over in this turn */
+    uint64_t generation; /* of the snapshot in use there; 0: none was put away yet */
+    uint64_t pulse_ms;   /* monotonic */
+    uint32_t connections, waiting, outbound, destinations, down, lookups; /* the pulse said */
+    uint64_t overload;   /* causes, a bit set; it too */
+    uint32_t due_budget; /* DUE cells that may still be handed over in this turn */
 };
 
 struct partition_state {
