@@ -266,6 +266,11 @@ static enum reply may_start_data(struct intake *i)
         return REPLY_421_SHUTDOWN;
     if (takes_too_long(i))
         return REPLY_421_LONG;
+    shard_look(s);
+    if (overload_is(&s->overload, OVERLOAD_STORAGE)) { /* what began before it failed */
+        count(smtpd_shed);
+        return REPLY_451_STORAGE;
+    }
     end_mail(i);
     return REPLY_354_DATA;
 }

@@ -5,26 +5,29 @@ import random
 import signal
 import time
 
-from disk import Bench, One, Trial, recipients_of
+from disk import HELD, Bench, One, Trial, recipients_of
 from gate import Sender, in_background, wait_until
 
 
 class Asker:
-    """A client that asks whether a mail may come, and sends none."""
+    """Clients that ask whether a mail may come, and send none."""
 
     def __init__(self, gate):
-        self.gate, self.sender = gate, Sender(gate.relay)
+        self.gate = gate
 
     def mail(self):
-        """The reply to MAIL, as text."""
+        """The reply to MAIL, as text. A connection each: refusals are counted by connection."""
         begin = time.monotonic()
-        text = self.sender.say(b"MAIL FROM:<asker@int.example>\r\n")[1]
-        assert self.sender.say(b"RSET\r\n")[0] == 250, "RSET"
-        assert time.monotonic() - begin < 1, f"the worker waited: {text}"
+        sender = Sender(self.gate.relay)
+        text = sender.say(b"MAIL FROM:<asker@int.example>\r\n")[1]
+        assert sender.say(b"RSET\r\n")[0] == 250, f"RSET after {text}"
+        sender.close()
+        assert time.monotonic() - begin < 2, f"the worker waited: {text}"
         return text
 
     def wait(self, words, seconds=10):
-        wait_until(lambda: self.mail().startswith(words), seconds, f"MAIL answered {words}")
+        wait_until(lambda: self.mail().startswith(words), seconds, f"MAIL answered {words}",
+                   every=0.1)
 
     def status(self, causes, seconds=5):
         def said():
@@ -92,19 +95,24 @@ def full(build, seed, top):
 
 
 def failed(build, seed, top):
-    """A partition that failed takes no MAIL any more: 451 4.3.0, until a restart."""
+    """A partition that failed takes no MAIL and no DATA any more: 451 4.3.0, until a restart."""
     with Bench(build, top) as bench:
         trial, gate = Trial(bench, random.Random(seed)), bench.gate
         with bench.disk() as disk:
             gate.start()
             client, asker = One(trial), Asker(gate)
             assert client.send(1000)[0] == 250 and asker.mail().startswith("250 "), "no good start"
+            begun = Sender(gate.relay)
+            for line in ("MAIL FROM:<begun@int.example>", f"RCPT TO:<{HELD[0]}>"):
+                assert begun.say(line.encode() + b"\r\n")[0] == 250, line
             disk.say("fail fsync EIO 1 1 partition-0/journal-")
             answer = client.send(1000)
             assert answer[1].startswith("451 4.3.0"), f"answered {answer}"
             for _ in range(3):
                 text = asker.mail()
                 assert text.startswith("451 4.3.0"), f"MAIL answered {text}"
+            text = begun.say(b"DATA\r\n")[1]
+            assert text.startswith("451 4.3.0"), f"DATA of a mail begun before answered {text}"
             row = asker.status(["storage"])
             assert row["partitions"][0]["state"] == "failed", row["partitions"]
             assert said(gate, "overload", "storage"), "not in the log"
