@@ -221,11 +221,23 @@ static void put_final_recipient(struct str address, enum dsn_form form, struct b
     buffer_drop(&seven_bit);
 }
 
+static void put_original_recipient(struct str orcpt, enum dsn_form form, struct buffer *out)
+{
+    struct buffer seven_bit;
+    buffer_init(&seven_bit, 4 * FIELD_BYTES);
+    if (form == SEVEN_BIT && !utf8_is_ascii(orcpt)) {
+        dsn_put_parameter(orcpt, false, &seven_bit);
+        orcpt = buffer_str(&seven_bit);
+    }
+    put_typed("Original-Recipient", "", orcpt, form, out);
+    buffer_drop(&seven_bit);
+}
+
 static void put_one_status(const struct dsn_recipient *r, enum dsn_form form, struct buffer *out)
 {
     buffer_puts(out, "\r\n");
     if (r->orcpt.len)
-        put_typed("Original-Recipient", "", r->orcpt, form, out);
+        put_original_recipient(r->orcpt, form, out);
     put_final_recipient(r->address, form, out);
     compose_field("Action", str_c(actions[r->action].action), out);
     compose_field("Status", r->status, out);

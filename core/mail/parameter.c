@@ -45,8 +45,8 @@ bool xtext_decode(struct str in, bool utf8, struct arena *arena, struct str *out
         } else if (c == '=' || c == ' ') {
             return false;
         }
-        bool itself = utf8 && (unsigned char)in.at[i] > 0x7F;
-        if (!itself && (c < ' ' || c > '~'))
+        bool beyond = utf8 && (unsigned char)c > 0x7F;
+        if (!beyond && (c < ' ' || c > '~'))
             return false;
         at[len++] = c;
     }
@@ -156,18 +156,34 @@ static bool on_notify(struct parsed *p, struct str value)
     return r->notify && (!(r->notify & NOTIFY_NEVER) || r->notify == NOTIFY_NEVER);
 }
 
+/* "rfc822;" stands before it: what is not ASCII is of type utf-8. */
+static bool name_type(struct str *orcpt, struct arena *arena)
+{
+    const struct str old = STR("rfc822;"), new = STR("utf-8;");
+    if (utf8_is_ascii(*orcpt) || !str_starts_nocase(*orcpt, old))
+        return true;
+    struct str address = str_skip(*orcpt, old.len);
+    char *at = arena_take(arena, new.len + address.len);
+    if (!at)
+        return false;
+    memcpy(at, new.at, new.len);
+    memcpy(at + new.len, address.at, address.len);
+    *orcpt = str_from(at, new.len + address.len);
+    return true;
+}
+
 static bool on_orcpt(struct parsed *p, struct str value)
 {
     struct parameter_rcpt *r = p->out;
     struct str decoded;
-    bool utf8 = p->utf8 && str_starts_nocase(value, STR("utf-8;"));
-    if (value.len > ORCPT_BYTES || !xtext_decode(value, utf8, p->arena, &decoded))
+    bool typed = utf8_is_ascii(value) || str_starts_nocase(value, STR("utf-8;"));
+    if (!typed || value.len > ORCPT_BYTES || !xtext_decode(value, true, p->arena, &decoded))
         return false;
     size_t semicolon = str_find(decoded, ';');
     if (semicolon == 0 || semicolon >= decoded.len - 1)
         return false;
     r->orcpt = decoded;
-    return true;
+    return name_type(&r->orcpt, p->arena);
 }
 
 struct row {

@@ -42,8 +42,10 @@ struct parameter_mail {
 };
 
 struct parameter_rcpt {
-    uint32_t notify;  /* 0: not given */
-    struct str orcpt; /* "rfc822;a@b", decoded; printable ASCII, or of type utf-8 clean UTF-8 */
+    uint32_t notify; /* 0: not given */
+    /* "rfc822;a@b", decoded; printable ASCII or clean UTF-8. Postfix writes UTF-8 in xtext and
+     * under the type rfc822, which has no place for it (RFC 6533 3): it is of type utf-8 then. */
+    struct str orcpt;
 };
 
 /* REPLY_250_OK, or the refusal: 555 unknown, 501 bad value or given twice, 452 memory. */
@@ -53,7 +55,7 @@ NODISCARD enum reply parameter_parse_rcpt(struct str in, unsigned offered, struc
                                           struct parameter_rcpt *out);
 
 /* RFC 3461 4. Decoding refuses what is not xtext, and anything but printable ASCII in the result;
- * with `utf8` what is not ASCII stands for itself (RFC 6533 3) and is valid, without controls. */
+ * with `utf8` the result may be UTF-8, valid and without controls, and may stand for itself. */
 NODISCARD bool xtext_decode(struct str in, bool utf8, struct arena *arena, struct str *out);
 void xtext_encode(struct str in, struct buffer *out);
 

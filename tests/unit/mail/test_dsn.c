@@ -266,6 +266,22 @@ static void test_hostile_utf8(void)
     buffer_drop(&out);
 }
 
+/* Of a mail without SMTPUTF8 everything is ASCII, whatever its client called its recipient. */
+static void test_seven_bit_orcpt(void)
+{
+    const struct dsn_recipient r = {.action = DSN_FAILED,
+                                    .address = STR_INIT("b@ext.example"),
+                                    .orcpt = STR_INIT("utf-8;用+@x.example"),
+                                    .status = STR_INIT("5.1.1")};
+    const struct report report = {"a@int.example", 0, &r, 1, original_ascii};
+    struct buffer out;
+    buffer_init(&out, 1 << 20);
+    CU_ASSERT(write_dsn(&report, &out));
+    check_lines(buffer_str(&out));
+    CU_ASSERT(has(&out, "\nOriginal-Recipient: utf-8;\\x{7528}\\x{2B}@x.example\r\n"));
+    buffer_drop(&out);
+}
+
 /* RFC 3461 4.1 */
 static void test_notify(void)
 {
@@ -335,10 +351,14 @@ static void test_refused(void)
 
 int main(void)
 {
-    const struct test tests[] = {
-        {"failure", test_failure},        {"several actions in one report", test_mixed},
-        {"RFC 6533 forms", test_forms},   {"INJ-01 in UTF-8", test_hostile_utf8},
-        {"RFC 3461 NOTIFY", test_notify}, {"RFC 6533 7-bit addresses", test_parameter},
-        {"refused", test_refused},        {NULL, NULL}};
+    const struct test tests[] = {{"failure", test_failure},
+                                 {"several actions in one report", test_mixed},
+                                 {"RFC 6533 forms", test_forms},
+                                 {"INJ-01 in UTF-8", test_hostile_utf8},
+                                 {"RFC 3461 NOTIFY", test_notify},
+                                 {"RFC 6533 ORCPT", test_parameter},
+                                 {"RFC 6533 7-bit Original-Recipient", test_seven_bit_orcpt},
+                                 {"refused", test_refused},
+                                 {NULL, NULL}};
     return harness_run("dsn", tests);
 }

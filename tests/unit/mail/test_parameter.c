@@ -105,7 +105,14 @@ static const struct {
     {" ORCPT=utf-8;a\xe2\x80\xae"
      "b@x",
      IN_UTF8, REPLY_501_PARAMETER, 0, NULL}, /* read backwards */
-    {" ORCPT=utf-8;a+E7+94+A8@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},
+    /* as Postfix writes it, with SMTPUTF8 and without */
+    {" ORCPT=rfc822;a+E7+94+A8@x", IN_UTF8, REPLY_250_OK, 0, "utf-8;a\xe7\x94\xa8@x"},
+    {" ORCPT=RFC822;a+E7+94+A8@x", ALL, REPLY_250_OK, 0, "utf-8;a\xe7\x94\xa8@x"},
+    {" ORCPT=utf-8;a+E7+94+A8@x", ALL, REPLY_250_OK, 0, "utf-8;a\xe7\x94\xa8@x"},
+    {" ORCPT=rfc822;a+E7+94@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},
+    {" ORCPT=rfc822;a+FF@x", ALL, REPLY_501_PARAMETER, 0, NULL},
+    {" ORCPT=rfc822;a+C2+85@x", ALL, REPLY_501_PARAMETER, 0, NULL},    /* INJ-03 C1 */
+    {" ORCPT=rfc822;a+E2+80+A8@x", ALL, REPLY_501_PARAMETER, 0, NULL}, /* INJ-03 */
     {" ORCPT=utf-8;a\x7f@x", IN_UTF8, REPLY_501_PARAMETER, 0, NULL},
 };
 
