@@ -55,13 +55,17 @@ virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 relayhost = {relayhost}
-smtp_tls_security_level = encrypt
+smtp_tls_security_level = {tls}
 smtp_tls_CAfile = {ca}
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = {chain}
 smtpd_forbid_bare_newline = yes
 message_size_limit = 60000000
 virtual_mailbox_limit = 0
+smtputf8_enable = yes
+smtp_sasl_auth_enable = {sasl}
+smtp_sasl_password_maps = static:{login}
+smtp_sasl_security_options = noanonymous
 """
 
 
@@ -113,10 +117,13 @@ class Server:
 
 
 class Postfix(Server):
-    def __init__(self, relayhost="", ca="", chain=""):
+    """`login`, "user:password": to the relayhost with AUTH."""
+
+    def __init__(self, relayhost="", ca="", chain="", login="", tls="encrypt"):
         if not shutil.which("postfix") or os.getuid() != 0:
             raise unittest.SkipTest("needs Postfix, and root to start it")
-        self.words = {"relayhost": relayhost, "ca": ca, "chain": chain}
+        self.words = {"relayhost": relayhost, "ca": ca, "chain": chain, "tls": tls,
+                      "login": login, "sasl": "yes" if login else "no"}
 
     def start(self):
         self.maildir()
@@ -191,6 +198,20 @@ match from any for any action "keep"
 """
 
 
+def unpack(package, to):
+    """Debian's package, into a folder, not installed."""
+    if os.getuid() != 0:
+        raise unittest.SkipTest(f"{package} needs root")
+    cache = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"sekimori-e2e-{package}")
+    os.makedirs(cache, exist_ok=True)
+    if not glob.glob(f"{cache}/*.deb"):
+        subprocess.run(["apt-get", "download", "-q", package], cwd=cache, capture_output=True)
+    packages = glob.glob(f"{cache}/*.deb")
+    if not packages:
+        raise unittest.SkipTest(f"apt-get download {package} gave nothing")
+    subprocess.run(["dpkg", "-x", packages[0], to], check=True)
+
+
 class OpenSmtpd(Server):
     """Debian's package, unpacked only: it conflicts with Postfix. It runs in a mount namespace with
     its two users and its spool, which end with it. Without TLS: in Debian 12's the handshake fails
@@ -198,7 +219,7 @@ class OpenSmtpd(Server):
 
     def start(self):
         self.maildir()
-        self.unpack()
+        unpack("opensmtpd", f"{self.dir}/root")
         with open(f"{self.dir}/smtpd.conf", "w", encoding="utf-8") as f:
             f.write(OPENSMTPD_CONF.format(dir=self.dir, port=self.port))
         with open(f"{self.dir}/log", "w", encoding="utf-8") as log:
@@ -207,19 +228,6 @@ class OpenSmtpd(Server):
                                             start_new_session=True)
         wait_for_port(self.port, self.process)
 
-    def unpack(self):
-        if os.getuid() != 0:
-            raise unittest.SkipTest("OpenSMTPD needs root")
-        cache = os.path.join(os.environ.get("TMPDIR", "/tmp"), "sekimori-e2e-opensmtpd")
-        os.makedirs(cache, exist_ok=True)
-        if not glob.glob(f"{cache}/*.deb"):
-            subprocess.run(["apt-get", "download", "-q", "opensmtpd"], cwd=cache,
-                           capture_output=True)
-        packages = glob.glob(f"{cache}/*.deb")
-        if not packages:
-            raise unittest.SkipTest("apt-get download opensmtpd gave nothing")
-        subprocess.run(["dpkg", "-x", packages[0], f"{self.dir}/root"], check=True)
-
     def stop(self):
         if hasattr(self, "process"):
             try:
@@ -227,3 +235,81 @@ class OpenSmtpd(Server):
             except ProcessLookupError:
                 pass
             self.process.wait()
+
+
+EXIM_START = """\
+set -e
+cp /etc/passwd $1/passwd; cp /etc/group $1/group
+grep -q ^Debian-exim: $1/passwd || echo Debian-exim:x:64911:64911::/:/bin/false >>$1/passwd
+grep -q ^Debian-exim: $1/group || echo Debian-exim:x:64911: >>$1/group
+mount --bind $1/passwd /etc/passwd
+mount --bind $1/group /etc/group
+chown Debian-exim: $1/spool $1/log
+dir=$1; shift
+exec $dir/root/usr/sbin/exim4 -C $dir/exim.conf -odf -oi "$@"
+"""
+
+EXIM_CONF = """\
+primary_hostname = exim.example
+spool_directory = {dir}/spool
+log_file_path = {dir}/log/%s.log
+keep_environment =
+disable_ipv6
+never_users =
+process_log_path = {dir}/log/process
+exim_path = {dir}/root/usr/sbin/exim4
+begin routers
+all:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = out
+begin transports
+out:
+  driver = smtp
+  port = {port}
+  allow_localhost
+  hosts_try_chunking = *
+  hosts_require_tls = *
+  tls_verify_certificates = {dir}/ca.pem
+"""
+
+
+class Exim:
+    """Debian's package as OpenSmtpd's: a client that sends BDAT. It delivers while send() waits."""
+
+    def __init__(self, to, ca):
+        self.port, self.ca = to.rpartition(":")[2], ca
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp(prefix="peer.")
+        os.chmod(self.dir, 0o755)
+        try:
+            unpack("exim4-daemon-light", f"{self.dir}/root")
+        except BaseException:
+            self.__exit__()
+            raise
+        for name in ("spool", "log"):
+            os.mkdir(f"{self.dir}/{name}")
+        shutil.copy(self.ca, f"{self.dir}/ca.pem")
+        os.chmod(f"{self.dir}/ca.pem", 0o644)
+        with open(f"{self.dir}/exim.conf", "w", encoding="utf-8") as f:
+            f.write(EXIM_CONF.format(dir=self.dir, port=self.port))
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def send(self, sender, recipients, content):
+        done = subprocess.run(["unshare", "-m", "sh", "-c", EXIM_START, "sh", self.dir,
+                               "-f", sender, *recipients], input=content.replace(b"\r\n", b"\n"),
+                              capture_output=True, timeout=60)
+        if done.returncode:
+            raise AssertionError(f"exim: {done.stderr.decode()}{self.log()}")
+
+    def log(self):
+        try:
+            with open(f"{self.dir}/log/main.log", encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""

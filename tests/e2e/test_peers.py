@@ -1,5 +1,6 @@
 """Real clients send through the gateway, and real servers are its next hops."""
 import email.message
+import email.policy
 import os
 import shutil
 import smtplib
@@ -9,7 +10,7 @@ import tempfile
 import unittest
 
 from harness import PASSWORD, Gateway, ScriptSink, demo_policy, endpoint, simple_mail, wait_until
-from peers import OpenSmtpd, Postfix, SmtpSink
+from peers import Exim, OpenSmtpd, Postfix, SmtpSink
 
 SENDER, RECIPIENT = "alice@int.example", "bob@int.example"
 
@@ -65,13 +66,39 @@ class Clients(unittest.TestCase):
                 "submission": ["--server", self.gate.submission, "--tls", "--auth", "PLAIN"],
                 "submission login": ["--server", self.gate.submission, "--tls", "--auth", "LOGIN"],
                 "submissions": ["--server", self.gate.submissions, "--tlsc", "--auth", "PLAIN"],
-                "pipelined": ["--server", self.gate.relay, "--pipeline"]}.items():
+                "pipelined": ["--server", self.gate.relay, "--pipeline"],
+                "submission pipelined": ["--server", self.gate.submission, "--tls", "--pipeline",
+                                         "--auth", "PLAIN", "--tls-sni", "localhost",
+                                         "--tls-protocol", "tlsv1_3"],
+                "submissions login tls 1.2": ["--server", self.gate.submissions, "--tlsc",
+                                              "--auth", "LOGIN", "--tls-protocol", "tlsv1_2"],
+                "best mechanism": ["--server", self.gate.submissions, "--auth", "any",
+                                   "--protocol", "SSMTPA"],
+                "ESMTPSA": ["--server", self.gate.submission, "--auth", "LOGIN,PLAIN",
+                            "--protocol", "ESMTPSA"],
+                "HELO": ["--server", self.gate.relay, "--protocol", "SMTP"],
+                "parts": ["--server", self.gate.relay, "--tls", "--pipeline", "--body", "one",
+                          "--attach", f"@{__file__}"]}.items():
             with self.subTest(row=row):
                 auth = ["-au", SENDER, "-ap", PASSWORD] if "--auth" in words else []
                 self.run_program("swaks", "--from", SENDER, "--to", RECIPIENT,
                                  "--helo", "a.example",
                                  "--header", f"Subject: swaks {row}", *words, *auth)
                 self.arrives(f"swaks {row}")
+
+    def test_swaks_refused(self):
+        rows = {"password": (["--server", self.gate.submission, "--tls", "--auth", "PLAIN",
+                              "-au", SENDER, "-ap", "wrong"], "535 5.7.8"),
+                "no tls": (["--server", self.gate.submission, "--auth", "PLAIN", "-au", SENDER,
+                            "-ap", PASSWORD], "530 5.7.0"),
+                "sender": (["--server", self.gate.relay, "--from", "x@ext.example"], "550 5.7.1")}
+        for row, (words, want) in rows.items():
+            with self.subTest(row=row):
+                done = subprocess.run(["swaks", "--to", RECIPIENT, "--from", SENDER,
+                                       "--auth-optional" if row == "no tls" else "-nih", *words],
+                                      capture_output=True, timeout=60, text=True)
+                self.assertNotEqual(done.returncode, 0, done.stdout)
+                self.assertIn(want, done.stdout)
 
     def test_curl(self):
         path = os.path.join(self.dir, "mail")
@@ -114,6 +141,122 @@ class Clients(unittest.TestCase):
             self.assertEqual(postfix.log().count("status=sent"), 20)
 
 
+class Extensions(unittest.TestCase):
+    """What clients ask for arrives at a hop that offers it."""
+    UTF8, kept = "花子@ext.example", []
+
+    @classmethod
+    def setUpClass(cls):
+        cls.sink = cls.enterClassContext(ScriptSink(
+            features=("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN")))
+        cls.gate = cls.enterClassContext(Gateway(route=cls.sink.address,
+                                                 policy=demo_policy("0s", "")))
+
+    def arrived(self, subject):
+        """(the mail, its RCPT lines)"""
+        line = f"\nSubject: {subject}\r\n".encode()
+        find = lambda: [m for m in self.sink.got() if line in m.content]
+        mail = wait_until(find, 20, f"the mail {subject!r}")[0]
+        return mail, [l.decode() for l in self.sink.commands("RCPT")
+                      if any(f"<{r}>".encode() in l for r in mail.recipients)]
+
+    def postfix(self):
+        """One for all tests, from the first that needs it."""
+        if not self.kept:
+            host, port = endpoint(self.gate.submission)
+            self.kept.append(self.enterClassContext(Postfix(
+                relayhost=f"[{host}]:{port}", ca=self.gate.ca, login=f"{SENDER}:{PASSWORD}")))
+        return self.kept[0]
+
+    def test_postfix_as_a_client_with_AUTH_and_DSN(self):
+        postfix = self.postfix()
+        with smtplib.SMTP(*endpoint(postfix.address)) as s:
+            s.sendmail(SENDER, ["dsn1@ext.example", "dsn2@ext.example"],
+                       simple_mail(SENDER, "dsn1@ext.example", "postfix dsn"),
+                       ["RET=HDRS", "ENVID=env+2B1"],
+                       ["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;Old+2Bx@ext.example"])
+        mail, lines = self.arrived("postfix dsn")
+        self.assertIn(b"with ESMTPSA id ", mail.content)
+        self.assertEqual(mail.recipients, ["dsn1@ext.example", "dsn2@ext.example"])
+        self.assertRegex(mail.mail_line.decode(), r" RET=HDRS ENVID=env\+2B1$")
+        for line in lines:
+            self.assertRegex(line, r" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Old\+2Bx@ext.example$")
+        wait_until(lambda: postfix.log().count("to=<dsn") == 2, 10, "both told of")
+        self.assertNotIn("status=bounced", postfix.log())
+        self.assertNotIn("fatal", postfix.log())
+
+    def test_postfix_as_a_client_with_SMTPUTF8(self):
+        postfix = self.postfix()
+        mail = email.message.EmailMessage(email.policy.SMTPUTF8)
+        mail["From"], mail["To"], mail["Subject"] = SENDER, self.UTF8, "件名 postfix"
+        mail.set_content("こんにちは\n")
+        with smtplib.SMTP(*endpoint(postfix.address)) as s:
+            s.send_message(mail)
+        got, lines = self.arrived("件名 postfix")
+        self.assertIn(b"with UTF8SMTPSA id ", got.content)
+        self.assertEqual(got.recipients, [self.UTF8])
+        self.assertIn(b" SMTPUTF8", got.mail_line)
+        # Postfix 3.7 wrote ORCPT=rfc822;+E8+8A+B1+E5+AD+90@ext.example
+        self.assertTrue(lines[-1].endswith(f" ORCPT=utf-8;{self.UTF8}"), lines)
+
+    def test_smtplib_with_SMTPUTF8(self):
+        mail = email.message.EmailMessage(email.policy.SMTPUTF8)
+        mail["From"], mail["To"], mail["Subject"] = SENDER, self.UTF8, "件名 smtplib"
+        mail.set_content("こんにちは\n.\n")
+        with smtplib.SMTP(*endpoint(self.gate.submission)) as s:
+            s.starttls(context=ssl.create_default_context(cafile=self.gate.ca))
+            s.login(SENDER, PASSWORD)
+            s.send_message(mail, rcpt_options=["NOTIFY=NEVER"])
+        got, lines = self.arrived("件名 smtplib")
+        self.assertIn(b"with UTF8SMTPSA id ", got.content)
+        self.assertEqual(got.recipients, [self.UTF8])
+        self.assertIn(b" BODY=8BITMIME SMTPUTF8", got.mail_line)
+        self.assertTrue(lines[-1].endswith(" NOTIFY=NEVER"))
+
+    def test_curl_with_SMTPUTF8(self):
+        path = os.path.join(self.gate.dir, "curl-mail")
+        with open(path, "wb") as f:
+            f.write(simple_mail(SENDER, self.UTF8, "curl utf8"))
+        done = subprocess.run(
+            ["curl", "-sS", "--cacert", self.gate.ca, "--mail-from", SENDER, "--mail-rcpt",
+             self.UTF8, "--mail-rcpt", "second@ext.example", "--mail-auth", SENDER,
+             "--login-options", "AUTH=LOGIN", "--user", f"{SENDER}:{PASSWORD}", "--upload-file",
+             path, f"smtps://{self.gate.submissions}/a.example"],
+            capture_output=True, timeout=60, env={**os.environ, "LC_ALL": "C.UTF-8"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        got, _ = self.arrived("curl utf8")
+        self.assertEqual(sorted(got.recipients), ["second@ext.example", self.UTF8])
+        self.assertIn(b" SMTPUTF8", got.mail_line)
+
+    def test_exim_with_BDAT(self):
+        body = "".join(f"line {n}\r\n..\r\n.\r\n" for n in range(60000))
+        with Exim(self.gate.relay, self.gate.ca) as exim:
+            for subject, text in (("exim small", "one\r\n.\r\n..x\r\n"), ("exim large", body)):
+                exim.send(SENDER, ["exim@ext.example", "exim2@ext.example"],
+                          simple_mail(SENDER, "exim@ext.example", subject, body=text))
+                mail, _ = self.arrived(subject)
+                self.assertTrue(mail.content.endswith(b"\r\n\r\n" + text.encode()))
+                self.assertIn(b"by exim.example", mail.content)
+            sent = [l for l in exim.log().splitlines() if " => " in l or " -> " in l]
+            self.assertEqual(len(sent), 4, exim.log())
+            for line in sent:
+                self.assertRegex(line, r" K .*C=\"250 ", "Exim's mark of CHUNKING")
+
+    def test_swaks_by_PROXY(self):
+        with Gateway(route=self.sink.address, policy=demo_policy("0s", ""), settings={
+                "proxy_clients": "127.0.0.0/8"}) as gate:
+            done = subprocess.run(
+                ["swaks", "--server", gate.submission, "--from", SENDER, "--to", RECIPIENT,
+                 "--helo", "a.example", "--header", "Subject: swaks proxy", "--tls", "--auth",
+                 "PLAIN", "-au", SENDER, "-ap", PASSWORD, "--proxy-version", "2",
+                 "--proxy-family", "AF_INET", "--proxy-protocol", "STREAM", "--proxy-command",
+                 "PROXY", "--proxy-source", "192.0.2.77", "--proxy-source-port", "4711",
+                 "--proxy-dest", "192.0.2.1", "--proxy-dest-port", "587"],
+                capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("[192.0.2.77]", self.arrived("swaks proxy")[0].content.decode())
+
+
 class NextHops(unittest.TestCase):
     BODY = "".join(f"line {n} " + "x" * n + "\r\n" for n in range(0, 900, 7)) + ".\r\n..\r\n\r\n"
 
@@ -154,6 +297,34 @@ class NextHops(unittest.TestCase):
         with Postfix(chain=chain) as postfix:
             for mail in self.through(postfix):
                 self.assertIn(b"(Postfix) with ESMTPS id ", mail)
+
+    def test_postfix_with_DSN_and_SMTPUTF8(self):
+        sink = self.enterContext(ScriptSink(features=("PIPELINING", "8BITMIME", "SMTPUTF8",
+                                                      "DSN")))
+        postfix = self.enterContext(Postfix(relayhost="[127.0.0.1]:%d" % endpoint(sink.address)[1],
+                                            tls="none"))
+        with smtplib.SMTP(*endpoint(postfix.address)) as s:
+            s.ehlo()
+            for word in ("chunking", "dsn", "smtputf8"):
+                self.assertTrue(s.has_extn(word), word)
+        gate = self.enterContext(Gateway(route=postfix.address, policy=demo_policy("0s", "")))
+        with gate.client("submission") as c:
+            c.expect(f"MAIL FROM:<{SENDER}> RET=HDRS ENVID=trace+2B7 SMTPUTF8", 250)
+            c.send("RCPT TO:<太郎@next.example> NOTIFY=SUCCESS,FAILURE,DELAY "
+                   "ORCPT=utf-8;一郎@old.example\r\n".encode())
+            self.assertEqual(c.reply().code, 250)
+            c.expect("DATA", 354)
+            c.send(f"From: {SENDER}\r\nTo: 太郎@next.example\r\nSubject: 到達\r\n\r\n"
+                   "本文\r\n.\r\n".encode())
+            self.assertEqual(c.reply().code, 250)
+        kept = wait_until(postfix.mails, 20, "the mail in its mailbox")[0].decode()
+        self.assertIn("Subject: 到達", kept)
+        self.assertRegex(kept, r"\(Postfix\) with (UTF8SMTP|ESMTP)S? id ")
+        self.assertRegex(kept, r"with UTF8SMTPSA id")
+        report = wait_until(sink.got, 20, "Postfix' report")[0].content.decode()
+        self.assertIn("Action: delivered", report)
+        self.assertIn("Original-Envelope-Id: trace+7", report)
+        self.assertRegex(report, "Original-Recipient: utf-8; ?一郎@old.example")
 
     def test_smtp_sink(self):
         with SmtpSink() as sink:
