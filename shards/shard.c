@@ -60,8 +60,10 @@ bool shard_ask(struct shard *s, struct ring *r, struct cell *question,
     w->answered = answered;
     w->owner = owner;
     w->asked_ms = loop_now_ms(s->loop);
-    if (question->kind == CELL_COMMIT)
+    if (question->kind == CELL_COMMIT) {
         list_append(&s->commits, &w->commit);
+        lone_asked(&s->lone, clock_monotonic_ns());
+    }
     question->request = slab_handle(&s->waiters, w);
     question->from = s->index;
     ring_put(r, question);
@@ -79,6 +81,8 @@ static void answer(struct shard *s, const struct cell *c)
 {
     struct waiter *slot = slab_get(&s->waiters, c->request);
     must(slot != NULL);
+    if (list_linked(&slot->commit))
+        lone_answered(&s->lone, clock_monotonic_ns());
     list_remove(&slot->commit);
     struct waiter w = *slot;
     slab_give(&s->waiters, slot);
@@ -330,6 +334,7 @@ static void turn(struct shard *s)
     speak(s);
     uint64_t wait = u64_min(TURN_MS_MAX, next > now ? next - now : 0);
     wait = u64_min(wait, !list_empty(&s->pumping) ? 1 : outbox_wait_ms(s));
+    loop_watch(s->loop, lone_watch_us(&s->lone, s->snapshot->settings->commit_watch));
     /* replies go out before the log is written: nobody waits for a line */
     loop_turn(s->loop, s->stopped || log_waiting() ? 0 : wait);
     log_flush();

@@ -20,6 +20,7 @@
 #include "crypto/scram.h"
 #include "crypto/ticket.h"
 #include "shards/guard.h"
+#include "shards/lone.h"
 #include "shards/smtp_client.h"
 #include "shards/smtp_server.h"
 #include "shards/turns.h"
@@ -109,6 +110,7 @@ struct shard {
     struct ring *to_labourer, *from_labourer;
     struct slab waiters;
     struct list commits; /* oldest first */
+    struct lone lone;
 
     /* inbound */
     struct acceptor acceptors[LIMIT_LISTENERS];

@@ -19,6 +19,7 @@
 #include <liburing.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/poll.h>
 
 enum {
@@ -36,8 +37,9 @@ struct completion {
 
 struct loop {
     struct io_uring ring;
-    bool bound;   /* to its thread, by the first turn */
-    bool hurried; /* do not wait in this turn */
+    bool bound; /* to its thread, by the first turn */
+    bool hurried;
+    uint64_t watch_us; /* do not wait in this turn */
     uint64_t now_ms;
 
     struct io_uring_buf_ring *buffer_ring;
@@ -90,8 +92,8 @@ static void complain(struct buffer *errors, const char *step, int error)
 static int set_up(struct io_uring *ring, unsigned entries)
 {
     static const unsigned flags[] = {
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN,
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
     };
     int result = -EINVAL;
     for (size_t i = 0; i < countof(flags) && result == -EINVAL; i++) {
@@ -332,6 +334,21 @@ static void enter(struct loop *l, uint64_t wait_ms)
          result == -EAGAIN);
 }
 
+/* True: there is something to do. */
+static bool watch(struct loop *l)
+{
+    const uint64_t until = clock_monotonic_ns() + l->watch_us * 1000;
+    enter(l, 0);
+    while (
+        l->idle(l->idle_owner) && !io_uring_cq_ready(&l->ring) &&
+        !(IO_URING_READ_ONCE(*l->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))) {
+        if (clock_monotonic_ns() >= until)
+            return false;
+        (void)sched_yield(); /* whom we wait for may need this core */
+    }
+    return true;
+}
+
 void loop_turn(struct loop *l, uint64_t wait_ms)
 {
     if (!l->bound)
@@ -344,6 +361,9 @@ void loop_turn(struct loop *l, uint64_t wait_ms)
     if (l->hurried || !list_empty(&l->tasks) || l->reaped_count)
         wait_ms = 0;
     l->hurried = false;
+    if (l->watch_us && l->port && wait_ms && watch(l))
+        wait_ms = 0;
+    l->watch_us = 0;
     bool asleep = l->port && wait_ms;
     if (asleep) {
         port_drowse(l->port);
@@ -378,6 +398,11 @@ void loop_undefer(struct loop *l, struct task *t)
 void loop_hurry(struct loop *l)
 {
     l->hurried = true;
+}
+
+void loop_watch(struct loop *l, uint64_t us)
+{
+    l->watch_us = us;
 }
 
 void loop_timer_start(struct loop *l, struct timer *t, uint64_t from_now_ms)

@@ -78,6 +78,11 @@ void loop_undefer(struct loop *l, struct task *t);
  * after the turn (cells to flush). */
 void loop_hurry(struct loop *l);
 
+/* The next turn looks out for completions and for its port's cells for at most `us` microseconds
+ * before it sleeps: for an answer that comes sooner than a sleeping core wakes. Whoever else wants
+ * the core has it. */
+void loop_watch(struct loop *l, uint64_t us);
+
 void loop_timer_start(struct loop *l, struct timer *t, uint64_t from_now_ms);
 void loop_timer_stop(struct loop *l, struct timer *t);
 
