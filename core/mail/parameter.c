@@ -142,6 +142,7 @@ static bool on_notify(struct parsed *p, struct str value)
     static const struct str names[] = {STR_INIT("NEVER"), STR_INIT("SUCCESS"), STR_INIT("FAILURE"),
                                        STR_INIT("DELAY")};
     struct parameter_rcpt *r = p->out;
+    bool alone = str_find(value, ',') == SIZE_MAX;
     if (value.len && value.at[value.len - 1] == ',')
         return false;
     while (value.len) {
@@ -153,7 +154,7 @@ static bool on_notify(struct parsed *p, struct str value)
             return false;
         r->notify |= 1u << bit;
     }
-    return r->notify && (!(r->notify & NOTIFY_NEVER) || r->notify == NOTIFY_NEVER);
+    return r->notify && (!(r->notify & NOTIFY_NEVER) || alone);
 }
 
 /* "rfc822;" stands before it: what is not ASCII is of type utf-8. */
