@@ -58,15 +58,17 @@ void reply_parser_init(struct reply_parser *p)
     *p = (struct reply_parser){.lines = 0};
 }
 
-static void keep_text(struct reply_seen *r, struct str text)
+static void keep_text(struct reply_parser *p, struct str text)
 {
-    if (r->text_len && text.len && r->text_len < REPLY_TEXT_BYTES)
+    struct reply_seen *r = &p->seen;
+    if (r->text_len && text.len && r->text_len < REPLY_TEXT_BYTES && !p->cut)
         r->text[r->text_len++] = ' ';
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; i < text.len && !p->cut; i++) {
         static const char hex[] = "0123456789abcdef";
         unsigned char c = (unsigned char)text.at[i];
         size_t need = is_printable(text.at[i]) ? 1 : 4;
-        if (r->text_len + need > REPLY_TEXT_BYTES)
+        p->cut = r->text_len + need > REPLY_TEXT_BYTES;
+        if (p->cut)
             return;
         char *to = r->text + r->text_len;
         if (need == 1)
@@ -114,7 +116,7 @@ static void keep_line(struct reply_parser *p, struct str text)
     bool ours = take_enhanced(&rest, enhanced) && enhanced[0] == p->seen.code / 100;
     if (ours && p->lines == 0)
         memcpy(p->seen.enhanced, enhanced, sizeof enhanced);
-    keep_text(&p->seen, ours && !memcmp(p->seen.enhanced, enhanced, sizeof enhanced) ? rest : text);
+    keep_text(p, ours && !memcmp(p->seen.enhanced, enhanced, sizeof enhanced) ? rest : text);
 }
 
 static enum reply_status take_line(struct reply_parser *p)
@@ -126,8 +128,10 @@ static enum reply_status take_line(struct reply_parser *p)
     if (!digits || (s.len > 3 && s.at[3] != ' ' && s.at[3] != '-'))
         return REPLY_BAD;
     uint16_t code = (uint16_t)((s.at[0] - '0') * 100 + (s.at[1] - '0') * 10 + (s.at[2] - '0'));
-    if (p->lines == 0)
+    if (p->lines == 0) {
         p->seen = (struct reply_seen){.code = code};
+        p->cut = false;
+    }
     if (code != p->seen.code || p->lines >= LIMIT_REPLY_LINES)
         return REPLY_BAD;
     p->line = str_skip(s, 4);

@@ -48,6 +48,7 @@ struct reply_parser {
     struct str line; /* after LINE and DONE: text of that line, raw, good until the next feed */
     uint32_t lines, len;
     bool broken, cr;
+    bool cut; /* the text did not fit: nothing more of this reply is kept */
     char store[LIMIT_REPLY_LINE_BYTES];
 };
 

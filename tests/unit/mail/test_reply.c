@@ -97,6 +97,19 @@ static void test_bounds(void)
     buffer_puts(&big, "250 x\r\n");
     drive(buffer_str(&big), 0, &seen);
     expect(str_find(buffer_str(&seen), '!') == LIMIT_REPLY_LINES, "SMUG-22 endless reply");
+
+    /* what does not fit ends the text: a later line must not look as if it followed */
+    buffer_clear(&big);
+    buffer_clear(&seen);
+    buffer_puts(&big, "550-");
+    buffer_fill(&big, 'x', REPLY_TEXT_BYTES - 3);
+    buffer_puts(&big, "\x80 you may\r\n550 not\r\n");
+    drive(buffer_str(&big), 0, &seen);
+    buffer_clear(&big);
+    buffer_puts(&big, "+550 5.0.0|");
+    buffer_fill(&big, 'x', REPLY_TEXT_BYTES - 3);
+    buffer_puts(&big, ";");
+    expect_str(buffer_str(&seen), buffer_str(&big), "a line behind the cut");
     buffer_drop(&big);
     buffer_drop(&seen);
 }
