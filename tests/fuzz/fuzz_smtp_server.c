@@ -21,7 +21,8 @@ enum {
 
 struct play {
     struct smtp_server server;
-    struct buffer log; /* replies and events */
+    struct buffer log;  /* replies, events, and mails that came whole */
+    struct buffer body; /* so far: how much is told of a mail before its fault, the cuts decide */
     unsigned stage;
     bool over;
 };
@@ -119,16 +120,19 @@ static void on_event(struct play *p, enum smtp_server_event event)
         check(p->stage == IN_DATA && s->run.len > 0, "BODY");
         check(s->body_bytes <= s->settings->message_bytes_max, "too much");
         check(str_find(s->run, '\0') == SIZE_MAX, "NUL");
-        buffer_put(&p->log, s->run);
+        buffer_put(&p->body, s->run);
         break;
     case SMTP_SERVER_MESSAGE:
-        check(p->stage == IN_DATA, "MESSAGE");
+        check(p->stage == IN_DATA && p->body.len == s->body_bytes, "MESSAGE");
+        buffer_put(&p->log, buffer_str(&p->body));
+        buffer_clear(&p->body);
         p->stage = IDLE;
         settle(p, s->body_bytes % 2 ? REPLY_250_ACCEPTED : REPLY_550_POLICY);
         check(s->recipient_count == 0 && s->sender.whole.len == 0, "STATE-01");
         break;
     case SMTP_SERVER_ABORTED:
         check(p->stage == IN_DATA, "ABORTED");
+        buffer_clear(&p->body);
         p->stage = IDLE;
         break;
     case SMTP_SERVER_CLOSE:
@@ -159,10 +163,12 @@ static void play(struct play *p, const struct smtp_server_settings *settings, bo
 {
     *p = (struct play){.stage = IDLE};
     buffer_init(&p->log, 16 << 20);
+    buffer_init(&p->body, 16 << 20);
     smtp_server_init(&p->server, settings, secure);
     smtp_server_greet(&p->server, &p->log);
     feed_all(p, bytes, seed);
     check(!p->log.full, "output");
+    buffer_drop(&p->body);
     smtp_server_drop(&p->server);
 }
 
