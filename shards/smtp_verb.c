@@ -264,16 +264,16 @@ static enum smtp_server_event on_mail(struct smtp_server *s, struct str args, st
         return verb_refuse(s, REPLY_501_SYNTAX, out);
     /* read first: they say whether the address may be UTF-8 */
     enum reply reply = parameter_parse_mail(args, offered_parameters(s), &s->arena, &s->asked);
+    if (reply != REPLY_250_OK) /* SMTPUTF8 may stand behind the one that is wrong */
+        return refuse_mail(s, reply, out);
     unsigned flags = ADDRESS_SENDER | utf8_flag(s);
     enum address_status status = address_parse_path(path, flags, &s->arena, &s->sender);
     if (status != ADDRESS_OK)
         return refuse_mail(s, address_refusal(status, flags), out);
     if (s->sender.whole.len == 0 && s->settings->service != SMTP_RELAY)
         return refuse_mail(s, REPLY_550_SENDER, out);
-    if (reply == REPLY_250_OK && asks_too_late(s))
-        reply = REPLY_501_FUTURE;
-    if (reply != REPLY_250_OK)
-        return refuse_mail(s, reply, out);
+    if (asks_too_late(s))
+        return refuse_mail(s, REPLY_501_FUTURE, out);
     if (s->asked.size > s->settings->message_bytes_max)
         return refuse_mail(s, REPLY_552_SIZE, out);
     return verb_owe(s, SMTP_SERVER_MAIL);
