@@ -99,9 +99,9 @@ bool body_reader_next(const struct body_reader *r, uint32_t *segment, uint64_t *
     if (r->done >= m->body_bytes)
         return false;
     if (m->body_inline) {
-        if (m->extent_count != 1)
+        const struct extent *e = m->extents;
+        if (m->extent_count != 1 || e->length > LIMIT_INLINE_BYTES)
             return false; /* no place known: body_reader_take() says damaged */
-        const struct extent *e = &m->extents[0];
         *segment = e->segment;
         *offset = e->offset & ~(uint64_t)(LIMIT_BLOCK_BYTES - 1);
         *length = block_up((size_t)(e->offset - *offset) + RECORD_HEADER_BYTES + e->length);
@@ -114,7 +114,7 @@ bool body_reader_next(const struct body_reader *r, uint32_t *segment, uint64_t *
     *offset = e->offset + (uint64_t)(r->next % BLOCKS) * LIMIT_STAGING_BYTES;
     *length = block_up(BODY_BLOCK_HEADER_BYTES +
                        (size_t)u64_min(BODY_BLOCK_PAYLOAD, m->body_bytes - r->done));
-    return true;
+    return *offset % LIMIT_BLOCK_BYTES == 0;
 }
 
 bool body_reader_is_done(const struct body_reader *r)
