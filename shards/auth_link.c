@@ -278,8 +278,8 @@ static void dial(struct auth_link *a)
     }
     dovecot_init(&a->dovecot);
     a->since_ms = now;
-    a->open = connection_dial(&a->connection, a->shard->loop, &calls, (const struct sockaddr *)&to,
-                              sizeof to, NULL, SEND_BYTES);
+    const struct connection_way way = {.to = (const struct sockaddr *)&to, .to_len = sizeof to};
+    a->open = connection_dial(&a->connection, a->shard->loop, &calls, &way, SEND_BYTES) == 0;
     if (!a->open)
         tell(a, "no more descriptors");
 }

@@ -47,12 +47,12 @@ static void tell_one(const struct message *m, const struct outcome *o)
     if (o->verdict == VERDICT_DELIVERED)
         log_info(verdict_events[o->verdict], log_id("id", m->id), log_str("from", m->sender),
                  log_str("to", r->address), log_u64("attempts", r->attempts + 1),
-                 log_str("reply", o->why));
+                 log_str("hop", o->remote), log_str("source", o->source), log_str("reply", o->why));
     else
         log_info(verdict_events[o->verdict], log_id("id", m->id), log_str("from", m->sender),
                  log_str("to", r->address), log_u64("attempts", r->attempts + 1),
                  log_text("class", bounce_name(bounce_of(o->why, o->status))),
-                 log_str("reply", o->why));
+                 log_str("hop", o->remote), log_str("source", o->source), log_str("reply", o->why));
 }
 
 static void tell(const struct conclusion *c)
@@ -192,7 +192,8 @@ static bool keep_texts(struct unit *u, struct outcome *o)
     o->why = arena_copy(&u->arena, o->why);
     o->status = arena_copy(&u->arena, o->status);
     o->remote = arena_copy(&u->arena, o->remote);
-    return o->why.at && o->status.at && o->remote.at;
+    o->source = arena_copy(&u->arena, o->source);
+    return o->why.at && o->status.at && o->remote.at && o->source.at;
 }
 
 static bool add_move(struct conclusion *c, struct outcome *o)

@@ -47,6 +47,7 @@ struct outcome {
     struct str status; /* enhanced status code "5.1.1"; may be empty */
     struct str digest; /* SHA-256 of the content that was sent, in hex; may be empty */
     struct str remote; /* name of the hop that it is about; may be empty */
+    struct str source; /* address of ours that it was called from; may be empty */
 
     enum dsn_action tell;    /* mail.c: what the sender hears of it */
     uint64_t retry_until_ms; /* mail.c */

@@ -31,6 +31,7 @@ struct destination *route_of(struct shard *s, struct str domain)
     if (!d)
         return NULL;
     *d = (struct destination){.shard = s, .touched_ms = loop_now_ms(s->loop)};
+    d->source_turn = s->sources.first++;
     list_init(&d->link);
     list_init(&d->unparking);
     list_init(&d->holding);
@@ -417,15 +418,15 @@ static bool pump(struct destination *d)
 
 void route_turn(struct shard *s)
 {
-    struct list again;
+    struct list now;
     struct list *link;
-    list_init(&again);
-    while ((link = list_take(&s->pumping))) {
+    list_init(&now);
+    list_splice(&now, &s->pumping);
+    while ((link = list_take(&now))) {
         struct destination *d = owner_of(link, struct destination, link);
-        if (!s->stopping && pump(d))
-            list_append(&again, &d->link);
+        if (!s->stopping && pump(d) && !list_linked(&d->link)) /* it may have asked for it itself */
+            list_append(&s->pumping, &d->link);
     }
-    list_splice(&s->pumping, &again);
 }
 
 static void forget(struct destination *d)

@@ -39,6 +39,7 @@ struct destination {
     uint64_t asked_ms;
     struct question question;
     bool resolving, resolved;
+    uint32_t source_turn; /* of the shard's sources */
     bool plain_next;      /* the next dial goes without TLS: its handshake just failed */
     uint64_t resolved_ms; /* monotonic */
     struct exchanger *exchangers;

@@ -13,6 +13,7 @@
 #include "shards/route.h"
 #include "shards/transmit.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -126,6 +127,16 @@ static uint64_t sweep(struct shard *s)
     return next;
 }
 
+int shard_descriptor_end(const struct shard *s)
+{
+    if (s->descriptors == 0) /* not known */
+        return INT_MAX;
+    uint64_t spare =
+        u64_max(s->descriptors / LIMIT_DESCRIPTOR_PART_OUT, LIMIT_DESCRIPTORS_SPARE_OUT);
+    uint64_t end = s->descriptors > spare ? s->descriptors - spare : 1;
+    return (int)u64_min(end, INT_MAX);
+}
+
 /* ---- settings */
 
 static size_t read_networks(const struct str_list *list, struct network out[LIMIT_NETWORKS])
@@ -155,6 +166,7 @@ static void use_settings(struct shard *s)
     s->client_settings[0] = (struct smtp_client_settings){.hostname = n->hostname,
                                                           .use_tls = n->settings->outbound_tls};
     s->client_settings[1] = (struct smtp_client_settings){.hostname = n->hostname};
+    sources_use(&s->sources, n->settings);
     s->exempt_count = read_networks(&n->settings->limit_exempt, s->exempt);
     s->proxy_count = read_networks(&n->settings->proxy_clients, s->proxies);
     guard_use(&s->guard, n->settings);

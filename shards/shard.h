@@ -23,6 +23,7 @@
 #include "shards/lone.h"
 #include "shards/smtp_client.h"
 #include "shards/smtp_server.h"
+#include "shards/source.h"
 #include "shards/turns.h"
 #include "storage/partition.h"
 
@@ -127,6 +128,7 @@ struct shard {
 
     /* outbound */
     struct smtp_client_settings client_settings[2]; /* with STARTTLS, and after it failed */
+    struct sources sources;
     struct turns turns;      /* the memory of the queues below, and of those of destinations */
     struct turn_queue ready; /* ids that are due and not yet taken up */
     struct turn_queue later; /* ids for which there was no memory: looked at each second */
@@ -166,6 +168,10 @@ void shard_join(struct shard **s);
 uint64_t shard_adopted_ms(const struct shard *s);
 uint64_t shard_new_id(const struct shard *s, struct shard_partition *p);
 struct shard_partition *shard_partition_of(struct shard *s, uint64_t id); /* NULL: not ours */
+
+/* The first descriptor that a call to a next hop may not have: what is behind it is the disk's and
+ * the control socket's (DOS-10). */
+int shard_descriptor_end(const struct shard *s);
 
 /* Looks at what MAIL depends on: memory, commits, disk, the state of the partition. */
 void shard_look(struct shard *s);

@@ -9,7 +9,9 @@
 #include "shards/suit.h"
 #include "shards/trial.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 enum {
     OUT_BYTES_MAX = 1 << 20,   /* wire bytes waiting in one connection */
@@ -29,7 +31,8 @@ struct transmit {
     struct deadline total;    /* of the mail as a whole (OUT-18) */
     struct trial *trial;
     struct content *content;
-    struct digest *digest; /* of the content as it leaves, dots not stuffed */
+    struct digest *digest;    /* of the content as it leaves, dots not stuffed */
+    struct address_text from; /* the address of ours that it calls from */
     uint32_t exchanger, mails, organisation;
     bool connecting, reached, envelope_known, sending, plain;
     const char *why; /* closed by us: the reason */
@@ -112,7 +115,7 @@ static void give_up(struct transmit *t, struct str why)
                  log_text("exchanger", exchanger_of(t)->name),
                  log_text("address",
                           address_text((const struct sockaddr *)&exchanger_of(t)->address).at),
-                 log_str("why", why));
+                 log_text("source", t->from.at), log_str("why", why));
     }
     if (t->connecting) {
         t->connecting = false;
@@ -317,6 +320,7 @@ static void begin(struct transmit *t, struct delivery *delivery)
     t->mails++;
     t->envelope_known = false;
     t->trial = trial_make(delivery, t, str_c(exchanger_of(t)->name), t->client.offers & SMTP_DSN);
+    trial_comes_from(t->trial, str_c(t->from.at));
     t->content = content_make(t->shard, delivery->mail->message, content_ready, t);
     shard_deadline(t->shard, LAPSE_TRANSACTION, &t->total);
     start_envelope(t);
@@ -475,6 +479,10 @@ static void on_connected(struct connection *c, int error)
         give_up(t, str_c(why));
         return;
     }
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    if (getsockname(c->fd, (struct sockaddr *)&from, &len) == 0)
+        t->from = address_text((const struct sockaddr *)&from);
     count(outbound_connections);
     watch(t);
 }
@@ -543,6 +551,49 @@ void transmit_prepare(struct shard *s)
     slab_init(&s->transmits, sizeof(struct transmit), TRANSMITS_MAX);
 }
 
+/* Nothing is left of what every call needs: another source or exchanger has no more of it. */
+static bool is_out_of(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+}
+
+static void tell_source(struct source *from, const struct shard *s, int error)
+{
+    count(outbound_source_failed);
+    if (source_fails(from, loop_now_ms(s->loop)))
+        log_error("source_failed",
+                  log_text("address", address_text((const struct sockaddr *)&from->address).at),
+                  log_text("why", strerrorname_np(-error)),
+                  log_text("hint",
+                           "outbound_addresses names it; it is left out until it is there"));
+}
+
+/* Call from the first source in turn that can be bound. */
+static int dial(struct transmit *t, const struct exchanger *e)
+{
+    struct shard *s = t->shard;
+    unsigned plain = t->plain ? 1 : 0;
+    struct connection_way way = {.to = (const struct sockaddr *)&e->address,
+                                 .to_len = e->address_len,
+                                 .fd_end = shard_descriptor_end(s)};
+    struct source *from;
+    int error = -EADDRNOTAVAIL;
+    while (sources_next(&s->sources, way.to->sa_family, loop_now_ms(s->loop),
+                        &t->destination->source_turn, &from)) {
+        bool is_named = from && from->name[0];
+        way.from = from ? (const struct sockaddr *)&from->address : NULL;
+        smtp_client_init(&t->client,
+                         is_named ? &from->settings[plain] : &s->client_settings[plain]);
+        error = connection_dial(&t->connection, s->loop, &calls, &way, OUT_BYTES_MAX * 4);
+        if (!error && from)
+            source_works(from);
+        if (!error || !from || is_out_of(error))
+            return error;
+        tell_source(from, s, error);
+    }
+    return error;
+}
+
 bool transmit_dial(struct destination *d, uint32_t exchanger)
 {
     struct shard *s = d->shard;
@@ -558,10 +609,11 @@ bool transmit_dial(struct destination *d, uint32_t exchanger)
     t->deadline.passed = passed;
     t->total.passed = passed_total;
     t->digest = digest_make();
-    smtp_client_init(&t->client, &s->client_settings[t->plain ? 1 : 0]);
-    const struct exchanger *e = &d->exchangers[exchanger];
-    if (!connection_dial(&t->connection, s->loop, &calls, (const struct sockaddr *)&e->address,
-                         e->address_len, NULL, OUT_BYTES_MAX * 4)) {
+    int error = -EADDRNOTAVAIL;
+    while (t->exchanger < d->exchanger_count && (error = dial(t, &d->exchangers[t->exchanger])) &&
+           !is_out_of(error))
+        t->exchanger++; /* no IPv6 here, or no source for it: the next may have IPv4 */
+    if (error) {
         digest_drop(&t->digest);
         slab_give(&s->transmits, t);
         return false;

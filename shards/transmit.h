@@ -14,7 +14,8 @@
 
 void transmit_prepare(struct shard *s);
 
-/* Dial exchanger number `exchanger` of the destination. False: no socket or no slot. */
+/* Dial exchanger number `exchanger` of the destination, or the first behind it for which a socket
+ * can be made here. False: none, or no slot. */
 NODISCARD bool transmit_dial(struct destination *d, uint32_t exchanger);
 
 /* An idle connection takes a delivery, if the destination has one. */

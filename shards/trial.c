@@ -29,7 +29,7 @@ struct trial {
     struct buffer *texts; /* of the outcomes; by their number */
     bool answered, exposed, soon, dsn;
     enum trial_end end;
-    struct buffer why, digest, remote;
+    struct buffer why, digest, remote, source;
 };
 
 static void finish(struct trial *t);
@@ -95,6 +95,7 @@ struct trial *trial_make(struct delivery *delivery, struct transmit *transmit, s
     buffer_init(&t->digest, LIMIT_REPLY_LINE_BYTES);
     buffer_init(&t->remote, LIMIT_DOMAIN_BYTES + 16);
     buffer_put(&t->remote, remote);
+    buffer_init(&t->source, LIMIT_REPLY_LINE_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         const struct recipient *r = &m->recipients[delivery->recipient[i]];
         t->targets[i] = (struct smtp_target){r->address, r->orcpt, r->notify};
@@ -120,6 +121,7 @@ static void free_trial(struct trial *t)
     buffer_drop(&t->why);
     buffer_drop(&t->digest);
     buffer_drop(&t->remote);
+    buffer_drop(&t->source);
     heap_drop(t->texts);
     heap_drop(t->outcomes);
     heap_drop(t->granted);
@@ -128,6 +130,11 @@ static void free_trial(struct trial *t)
     heap_drop(t->targets);
     heap_drop(t->delivery);
     heap_drop(t);
+}
+
+void trial_comes_from(struct trial *t, struct str source)
+{
+    buffer_put(&t->source, source);
 }
 
 bool trial_is_answered(const struct trial *t)
@@ -182,6 +189,7 @@ static struct outcome *add(struct trial *t, uint32_t who, enum verdict verdict,
         .soon = t->soon,
         .relayed = !t->dsn,
         .remote = buffer_str(&t->remote),
+        .source = buffer_str(&t->source),
         .digest = buffer_str(&t->digest),
         .why = str_head(buffer_str(text), status_at),
         .status = str_skip(buffer_str(text), status_at),

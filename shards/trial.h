@@ -21,6 +21,7 @@ struct transmit;
 struct trial *trial_make(struct delivery *delivery, struct transmit *transmit, struct str remote,
                          bool dsn);
 
+void trial_comes_from(struct trial *t, struct str source); /* the address of ours; copied */
 bool trial_is_answered(const struct trial *t);
 const struct smtp_envelope *trial_envelope(struct trial *t); /* of those still in */
 struct reply_seen *trial_replies(struct trial *t);           /* one for each of them */

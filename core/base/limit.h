@@ -11,11 +11,17 @@ enum {
     LIMIT_SHARDS = 256,
     LIMIT_LISTENERS = 16,
     LIMIT_NETWORKS = 64, /* entries of a setting that is a list of networks */
+    LIMIT_SOURCES = 64,  /* addresses that we call from */
 
     /* Of the descriptors that we may have, inbound connections leave this part, and at least so
      * many, to the journal, the index and deliveries. */
     LIMIT_DESCRIPTOR_PART = 8,
     LIMIT_DESCRIPTORS_SPARE = 64,
+
+    /* Calls to next hops leave half of that, so that a burst of them stops neither the disk nor the
+     * control socket (shard_descriptor_end()). */
+    LIMIT_DESCRIPTOR_PART_OUT = 16,
+    LIMIT_DESCRIPTORS_SPARE_OUT = 32,
 
     /* SMTP, RFC 5321 4.5.3.1 asks for at least 512; AUTH (RFC 4954) for 12288. */
     LIMIT_COMMAND_BYTES = 4096,

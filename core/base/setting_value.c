@@ -114,19 +114,16 @@ static bool is_label_byte(char c)
            c == '_';
 }
 
-static bool is_host(struct str host)
+static bool is_address(struct str address, int family)
 {
     char text[INET6_ADDRSTRLEN];
     uint8_t bytes[16];
-    bool is_six = host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
-    struct str inner = is_six ? str_from(host.at + 1, host.len - 2) : host;
-    if (inner.len < sizeof text) {
-        memcpy(text, inner.at, inner.len);
-        text[inner.len] = '\0';
-        if (inet_pton(is_six ? AF_INET6 : AF_INET, text, bytes) == 1)
-            return true;
-    }
-    if (is_six || host.len == 0 || host.len > 253)
+    return str_to_c(address, text, sizeof text) && inet_pton(family, text, bytes) == 1;
+}
+
+static bool is_name(struct str host)
+{
+    if (host.len == 0 || host.len > 253)
         return false;
     struct str rest = host;
     bool is_number = true;
@@ -142,6 +139,13 @@ static bool is_host(struct str host)
         }
     }
     return !is_number && host.at[host.len - 1] != '.'; /* 300.0.0.1 is no name */
+}
+
+static bool is_host(struct str host)
+{
+    if (host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
+        return is_address(str_from(host.at + 1, host.len - 2), AF_INET6);
+    return is_address(host, AF_INET) || is_name(host);
 }
 
 static bool is_host_port(struct str text)
@@ -184,6 +188,31 @@ static bool check_network(struct str value, struct complaint *why)
     return false;
 }
 
+/* ADDRESS or ADDRESS=NAME. */
+static bool check_source(struct str value, struct complaint *why)
+{
+    static const struct str nobodys[] = {STR_INIT("0.0.0.0/8"), STR_INIT("224.0.0.0/3"),
+                                         STR_INIT("::/128"), STR_INIT("ff00::/8")};
+    struct str name = value, address = str_cut(&name, '=');
+    bool is_six = str_find(address, ':') != SIZE_MAX, has_name = address.len < value.len;
+    const char *what = "no address, or ADDRESS=NAME";
+    struct network n, range;
+    bool is_right = is_address(address, is_six ? AF_INET6 : AF_INET) &&
+                    network_parse(address, &n) == NETWORK_OK && (!has_name || is_name(name));
+    for (size_t i = 0; i < countof(nobodys) && is_right; i++)
+        if (network_parse(nobodys[i], &range) == NETWORK_OK &&
+            network_holds(&range, n.at, n.bytes)) {
+            is_right = false;
+            what = "no address of a machine";
+        }
+    if (!is_right)
+        (void)snprintf(
+            why->text, sizeof why->text,
+            "'%s' is %s (192.0.2.7, 192.0.2.7=mx1.example.jp, 2001:db8::7=mx1.example.jp)",
+            doc_show(value).at, what);
+    return is_right;
+}
+
 /* Settings whose text has a form of its own. */
 static bool check_form(struct str name, struct str value, struct complaint *why)
 {
@@ -204,6 +233,8 @@ static bool check_form(struct str name, struct str value, struct complaint *why)
     for (size_t i = 0; i < countof(networks); i++)
         if (str_eq(name, networks[i]))
             return check_network(value, why);
+    if (str_eq(name, STR("outbound_addresses")))
+        return check_source(value, why);
     if (!str_eq(name, STR("log_level")))
         return true;
     for (size_t i = 0; i < countof(levels); i++)

@@ -352,29 +352,33 @@ void connection_accept(struct connection *c, struct loop *l, const struct connec
     listen_on(c);
 }
 
-/* NOLINTNEXTLINE(readability-function-size): the contract's parameters */
-bool connection_dial(struct connection *c, struct loop *l, const struct connection_calls *calls,
-                     const struct sockaddr *to, socklen_t to_len, const struct sockaddr *from,
-                     size_t send_max)
+static int bind_from(int fd, const struct sockaddr *from)
 {
-    must(to_len <= sizeof c->peer);
-    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int one = 1; /* the port is chosen at connect, so ports are shared between targets */
+    socklen_t len =
+        from->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    return bind(fd, from, len) < 0 ? -errno : 0;
+}
+
+int connection_dial(struct connection *c, struct loop *l, const struct connection_calls *calls,
+                    const struct connection_way *way, size_t send_max)
+{
+    must(way->to_len <= sizeof c->peer);
+    int fd = socket(way->to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return false;
-    if (from) {
-        const int one = 1; /* the port is chosen at connect, so ports are shared between targets */
-        (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-        socklen_t len =
-            from->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-        if (bind(fd, from, len) < 0) {
-            (void)close(fd);
-            return false;
-        }
+        return -errno;
+    int error = way->fd_end && fd >= way->fd_end ? -EMFILE : 0;
+    if (!error && way->from)
+        error = bind_from(fd, way->from);
+    if (error) {
+        (void)close(fd);
+        return error;
     }
     set_up(c, l, calls, fd, send_max);
-    memcpy(&c->peer, to, to_len); /* must last until it is submitted */
-    loop_connect(l, &c->other, fd, (const struct sockaddr *)&c->peer, to_len);
-    return true;
+    memcpy(&c->peer, way->to, way->to_len); /* must last until it is submitted */
+    loop_connect(l, &c->other, fd, (const struct sockaddr *)&c->peer, way->to_len);
+    return 0;
 }
 
 bool connection_send(struct connection *c, struct str bytes)

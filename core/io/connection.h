@@ -67,10 +67,17 @@ struct connection {
 void connection_accept(struct connection *c, struct loop *l, const struct connection_calls *calls,
                        int fd, size_t send_max);
 
-/* Make a socket and connect; connected() follows. `from` may be NULL. False: no socket. */
-NODISCARD bool connection_dial(struct connection *c, struct loop *l,
-                               const struct connection_calls *calls, const struct sockaddr *to,
-                               socklen_t to_len, const struct sockaddr *from, size_t send_max);
+struct connection_way {
+    const struct sockaddr *to;
+    socklen_t to_len;
+    const struct sockaddr *from; /* NULL: the system chooses */
+    int fd_end; /* a descriptor from here on is left to others (-EMFILE); 0: any will do */
+};
+
+/* Make a socket and connect; connected() follows. 0, or negative errno: then nothing does. */
+NODISCARD int connection_dial(struct connection *c, struct loop *l,
+                              const struct connection_calls *calls,
+                              const struct connection_way *way, size_t send_max);
 
 /* Append plain bytes; false when they would go over `send_max` (the peer does not read: close it),
  * during a handshake or after a failed one, and after connection_finish(); then nothing is

@@ -95,12 +95,13 @@ class ScriptSink:
     n-th time and the last to all later ones.
 
     received: every transaction whose final dot came; got(): those that were answered 2xx.
-    transcript: (connection, line) of every command, in order."""
+    transcript: (connection, line) of every command, in order; peers: whence each connection is."""
 
     def __init__(self, script=None, listen=("127.0.0.1", 0), features=("PIPELINING", "8BITMIME"),
                  tls=None):
         self.script, self.features, self.tls = dict(script or {}), tuple(features), tls
         self.received, self.transcript, self.sessions, self.times = [], [], [], {}
+        self.peers = []
         self.lock = threading.Lock()
         self.listener = socket.create_server(listen, backlog=64)
         self.host, self.port = self.listener.getsockname()[:2]
@@ -134,9 +135,10 @@ class ScriptSink:
     def _accept(self):
         while self.open:
             try:
-                peer, _ = self.listener.accept()
+                peer, address = self.listener.accept()
             except OSError:
                 return
+            self.peers.append(address[0])
             session = Session(self, peer, len(self.sessions) + 1)
             self.sessions.append(session)
             threading.Thread(target=session.run, daemon=True).start()

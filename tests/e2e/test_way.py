@@ -1,10 +1,13 @@
-"""The way out: what the DNS may say (OUT-13 to OUT-15), loops (REL-06), and whose postmaster."""
+"""The way out: what the DNS may say (OUT-13 to OUT-15), loops (REL-06), whose postmaster, and from
+which address we call."""
+import os
+import resource
 import struct
 import time
 import unittest
 
 from dns_server import TRUNCATED, TYPES, name_bytes, reply
-from harness import simple_mail, wait_until
+from harness import Gateway, demo_policy, simple_mail, wait_until
 from test_out import SENDER, Case
 
 
@@ -229,6 +232,90 @@ class Loops(Case):
             if ends[-1] != 250:
                 break
         self.assertEqual((ends[-1], len(ends)), (554, 100))
+
+
+class Sources(Case):
+    settings = {"outbound_addresses": "127.0.3.1=mx1.out.example,127.0.3.2=mx2.out.example,"
+                                      "127.0.3.3,::1=six.out.example",
+                "outbound_mails": "1", "outbound_connections": "1"}
+    NAMES = {"127.0.3.1": b"mx1.out.example", "127.0.3.2": b"mx2.out.example",
+             "127.0.3.3": b"sandbox.example"}
+
+    def test_each_in_turn_with_its_name(self):
+        sink = self.mx("turns.example")
+        for _ in range(12):
+            self.ends(self.send("x@turns.example"), "delivered")
+        hello = {peer: {line for number, line in sink.transcript
+                        if line.startswith(b"EHLO") and sink.peers[number - 1] == peer}
+                 for peer in sink.peers}
+        self.assertEqual(hello, {a: {b"EHLO " + name} for a, name in self.NAMES.items()})
+        counts = [sink.peers.count(a) for a in self.NAMES]
+        self.assertLessEqual(max(counts) - min(counts), 2, "each worker goes round by itself")
+        rows = [row for row in self.gate.log("delivered") if row["to"] == "x@turns.example"]
+        self.assertEqual(sorted(row["source"] for row in rows), sorted(sink.peers))
+        self.assertEqual({row["hop"] for row in rows}, {"mx.turns.example"})
+
+    def test_a_kept_connection_is_used_again_whatever_its_source(self):
+        with Gateway(resolver=self.dns.address, policy=demo_policy("0s"), shards=1,
+                     settings={**self.settings, "outbound_port": self.home.port,
+                               "outbound_mails": "100"}) as gate:
+            sink = self.mx("kept.example")
+            for n in range(6):
+                gate.send("x@kept.example", f"kept {n}")
+                wait_until(lambda k=n: len(sink.got()) == k + 1, 10, "delivery")
+            self.assertLess(len(sink.peers), 3)
+
+    def test_one_that_is_not_here(self):
+        """It is told once and left out, and no mail waits for it."""
+        with Gateway(resolver=self.dns.address, policy=demo_policy("0s"), shards=1,
+                     settings={**self.settings, "outbound_port": self.home.port,
+                               "outbound_addresses": "192.0.2.77=no.example,127.0.3.9"}) as gate:
+            sink = self.mx("absent.example")
+            for n in range(8):
+                gate.send("x@absent.example", f"absent {n}")
+            wait_until(lambda: len(sink.got()) == 8, 10, "delivery")
+            self.assertEqual(set(sink.peers), {"127.0.3.9"})
+            told = gate.log("source_failed")
+            self.assertEqual([(t["address"], t["why"]) for t in told],
+                             [("192.0.2.77", "EADDRNOTAVAIL")])
+            self.assertEqual(gate.ctl("status")[0][0]["counters"]["outbound_source_failed"], 1)
+
+    def test_none_that_is_here(self):
+        """Never from an address that nobody named: the mail waits."""
+        with Gateway(resolver=self.dns.address, policy=demo_policy("0s"), shards=1,
+                     settings={**self.settings, "outbound_port": self.home.port,
+                               "outbound_addresses": "192.0.2.77,192.0.2.78"}) as gate:
+            sink = self.mx("nobody.example")
+            gate.send("x@nobody.example", "waits")
+            mail = gate.mail_with("waits")["id"]
+            gate.wait_states(mail, "retry")
+            self.assertEqual(sink.peers, [])
+
+
+class Descriptors(Case):
+    settings = {"outbound_connections": "1", "shards": "1", "retry_first": "1s"}
+
+    def test_DOS_10_a_burst_of_calls_leaves_some_to_the_disk(self):
+        """Before none is left, calls are put off: mail waits, the control socket answers, and mail
+        is taken."""
+        sinks = [self.mx(f"burst{n}.example", {"banner": 3}) for n in range(40)]
+        c = self.gate.client()  # new ones are refused before calls are put off
+        self.addCleanup(c.close)
+        used = len(os.listdir(f"/proc/{self.gate.pid}/fd"))
+        before = resource.prlimit(self.gate.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.gate.pid, resource.RLIMIT_NOFILE, (used + 32 + 8, before[1]))
+        time.sleep(1.2)  # a worker looks each second
+        try:
+            for n in range(40):
+                to = f"x@burst{n}.example"
+                self.assertEqual(c.mail(SENDER, to, simple_mail(SENDER, to, "burst")).code, 250)
+            wait_until(lambda: len(self.gate.list("state:retry")) >= 25, 10, "mail put off")
+            self.assertLessEqual(sum(len(s.peers) for s in sinks), 9)
+            to = "y@burst0.example"
+            self.assertEqual(c.mail(SENDER, to, simple_mail(SENDER, to, "one more")).code, 250)
+        finally:
+            resource.prlimit(self.gate.pid, resource.RLIMIT_NOFILE, before)
+        wait_until(lambda: sum(len(s.got()) for s in sinks) == 41, 60, "all of it, once")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@
 
 static struct buffer errors;
 
+#define SOURCE_ERROR(column, value, what)                      \
+    "f:1:" column ": outbound_addresses: '" value "' is " what \
+    " (192.0.2.7, 192.0.2.7=mx1.example.jp, 2001:db8::7=mx1.example.jp)\n"
+
 /* Each row is a whole file and exactly what is said about it. */
 static const struct {
     const char *name, *text, *want;
@@ -59,6 +63,23 @@ static const struct {
     {"bare IPv6", "route: \"2001:db8::1:25\"\n",
      "f:1:8: route: '2001:db8::1:25' is not HOST:PORT (192.0.2.1:25, [2001:db8::1]:25, "
      "host.example:25)\n"},
+    {"addresses to call from",
+     "outbound_addresses: [192.0.2.7, 192.0.2.8=mx1.example.jp, \"2001:db8::7=mx2.example.jp\"]\n",
+     ""},
+    {"not addresses to call from",
+     "outbound_addresses: [mx.example, \"192.0.2.7:25\", \"192.0.2.7=\", 192.0.2.7/24, "
+     "\"192.0.2.7=a b\", \"192.0.2.7=192.0.2.7\"]\n",
+     SOURCE_ERROR("22", "mx.example", "no address, or ADDRESS=NAME")
+         SOURCE_ERROR("34", "192.0.2.7:25", "no address, or ADDRESS=NAME")
+             SOURCE_ERROR("50", "192.0.2.7=", "no address, or ADDRESS=NAME")
+                 SOURCE_ERROR("64", "192.0.2.7/24", "no address, or ADDRESS=NAME")
+                     SOURCE_ERROR("78", "192.0.2.7=a b", "no address, or ADDRESS=NAME")
+                         SOURCE_ERROR("95", "192.0.2.7=192.0.2.7", "no address, or ADDRESS=NAME")},
+    {"addresses that no machine has",
+     "outbound_addresses: [0.0.0.0=a.example, \"::\", 224.0.0.1]\n",
+     SOURCE_ERROR("22", "0.0.0.0=a.example", "no address of a machine")
+         SOURCE_ERROR("41", "::", "no address of a machine")
+             SOURCE_ERROR("47", "224.0.0.1", "no address of a machine")},
     {"too many", "control_users: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n",
      "f:1:16: control_users: more than 16 entries\n"},
     {"tab", "hold:\t5m\nshards: 1\t# one\n",

@@ -127,8 +127,9 @@ static const struct connection_calls client_calls = {
 static void client_dial(struct client *k, struct tls_context *tls, size_t to_send)
 {
     *k = (struct client){.tls = tls, .to_send = to_send, .seed = random_u64()};
-    must(connection_dial(&k->c, loop, &client_calls, (struct sockaddr *)&echo.address,
-                         sizeof echo.address, NULL, ECHO_SEND_MAX));
+    struct connection_way way = {.to = (struct sockaddr *)&echo.address,
+                                 .to_len = sizeof echo.address};
+    must(connection_dial(&k->c, loop, &client_calls, &way, ECHO_SEND_MAX) == 0);
 }
 
 /* ---- 200 at once ---- */
@@ -296,9 +297,17 @@ static void test_refused(void)
     expect(turn_until(k.gone), "gone");
     expect(k.connected && k.failed, "ECONNREFUSED is told");
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(0xc0000201)}};
-    expect(!connection_dial(&k.c, loop, &client_calls, (struct sockaddr *)&echo.address,
-                            sizeof echo.address, (struct sockaddr *)&from, 100),
+    struct connection_way way = {.to = (struct sockaddr *)&echo.address,
+                                 .to_len = sizeof echo.address,
+                                 .from = (struct sockaddr *)&from};
+    expect(connection_dial(&k.c, loop, &client_calls, &way, 100) == -EADDRNOTAVAIL,
            "an address that is not ours");
+    int lowest = dup(0);
+    (void)close(lowest);
+    way = (struct connection_way){.to = way.to, .to_len = way.to_len, .fd_end = lowest};
+    expect(connection_dial(&k.c, loop, &client_calls, &way, 100) == -EMFILE,
+           "DOS-10 a descriptor that is left to others");
+    expect(dup(0) == lowest && close(lowest) == 0, "and is given back");
 }
 
 /* ---- bounds ---- */
