@@ -32,6 +32,7 @@ struct destination *route_of(struct shard *s, struct str domain)
         return NULL;
     *d = (struct destination){.shard = s, .touched_ms = loop_now_ms(s->loop)};
     d->source_turn = s->sources.first++;
+    d->is_route = settings->route.len > 0;
     list_init(&d->link);
     list_init(&d->unparking);
     list_init(&d->holding);
@@ -253,10 +254,22 @@ static bool may_ask(struct destination *d)
     return false;
 }
 
+/* Ours to put right: no mail is returned for it. */
+static void route_fails(struct destination *d, const char *why)
+{
+    log_error("route_unusable", log_str("route", buffer_str(&d->name)), log_text("why", why),
+              log_text("hint", "the setting `route` names a host that cannot take our mail"));
+    defer_from_now(d, str_c(why));
+}
+
 static void resolved(struct question *q, const struct resolution *answer)
 {
     struct destination *d = q->owner;
     stop_asking(d);
+    if (d->is_route && answer->status != RESOLVE_OK) {
+        route_fails(d, answer->why);
+        return;
+    }
     switch (answer->status) {
     case RESOLVE_OK:
         keep_exchangers(d, answer);
@@ -281,17 +294,29 @@ static void resolved(struct question *q, const struct resolution *answer)
 }
 
 /* A route HOST:PORT with an address needs no resolver. */
-static bool resolve_route(struct destination *d)
+static bool take_route(struct destination *d)
 {
     struct resolution fixed = {.status = RESOLVE_OK, .count = 1};
     struct exchanger one = {0};
-    if (d->shard->snapshot->settings->route.len == 0 ||
-        !acceptor_parse(buffer_str(&d->name), &one.address, &one.address_len))
+    if (!acceptor_parse(buffer_str(&d->name), &one.address, &one.address_len))
         return false;
+    if (own_is(&d->shard->own, (const struct sockaddr *)&one.address)) {
+        route_fails(d, "it leads back to us");
+        return true;
+    }
     memcpy(one.name, d->name.at, size_min(d->name.len, sizeof one.name - 1));
     fixed.exchanger = &one;
     keep_exchangers(d, &fixed);
     return true;
+}
+
+/* Of its name only the addresses are asked for. */
+static void ask_route(struct destination *d)
+{
+    struct str rest = buffer_str(&d->name), host = str_cut(&rest, ':');
+    uint64_t port = 0;
+    bool is_port = str_number(rest, UINT16_MAX, &port); /* it was checked at load */
+    resolver_ask_host(d->shard->resolver, &d->question, is_port ? host : STR(""), (uint16_t)port);
 }
 
 static bool resolve(struct destination *d)
@@ -299,7 +324,9 @@ static bool resolve(struct destination *d)
     if (d->resolved &&
         (d->connections || loop_now_ms(d->shard->loop) - d->resolved_ms < RESOLUTION_FRESH_MS))
         return true;
-    if (d->resolving || resolve_route(d))
+    if (d->resolving)
+        return d->resolved;
+    if (d->is_route && take_route(d))
         return d->resolved;
     if (!may_ask(d))
         return false;
@@ -310,7 +337,10 @@ static bool resolve(struct destination *d)
     d->resolving = true;
     d->question.done = resolved;
     d->question.owner = d;
-    resolver_ask(d->shard->resolver, &d->question, buffer_str(&d->name));
+    if (d->is_route)
+        ask_route(d);
+    else
+        resolver_ask(d->shard->resolver, &d->question, buffer_str(&d->name));
     return false;
 }
 

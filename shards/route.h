@@ -38,6 +38,7 @@ struct destination {
     struct list asking;  /* in shard->asked while resolving, in shard->asking before */
     uint64_t asked_ms;
     struct question question;
+    bool is_route; /* it is the route, a host and port that we were told, not a domain */
     bool resolving, resolved;
     uint32_t source_turn; /* of the shard's sources */
     bool plain_next;      /* the next dial goes without TLS: its handshake just failed */

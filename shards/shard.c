@@ -148,6 +148,23 @@ static size_t read_networks(const struct str_list *list, struct network out[LIMI
     return count;
 }
 
+/* Which exchangers may be called. */
+static void use_way(struct shard *s)
+{
+    const struct snapshot *n = s->snapshot;
+    char name[256];
+    struct resolver_rules rules = {
+        .allow_loopback = n->settings->outbound_loopback,
+        .allow_private = n->settings->outbound_private,
+        .own_name = str_to_c(n->hostname, name, sizeof name) ? name : "",
+        .own = &s->own,
+    };
+    s->own.addresses = n->addresses;
+    s->own.address_count = n->address_count;
+    resolver_use(s->resolver, &rules);
+    sources_use(&s->sources, n->settings);
+}
+
 static void use_settings(struct shard *s)
 {
     const struct snapshot *n = s->snapshot;
@@ -166,12 +183,12 @@ static void use_settings(struct shard *s)
     s->client_settings[0] = (struct smtp_client_settings){.hostname = n->hostname,
                                                           .use_tls = n->settings->outbound_tls};
     s->client_settings[1] = (struct smtp_client_settings){.hostname = n->hostname};
-    sources_use(&s->sources, n->settings);
     s->exempt_count = read_networks(&n->settings->limit_exempt, s->exempt);
     s->proxy_count = read_networks(&n->settings->proxy_clients, s->proxies);
     guard_use(&s->guard, n->settings);
     auth_link_use(s);
     set_lapses(s);
+    use_way(s);
 }
 
 static bool load_certificate(struct shard *s, struct buffer *errors)
@@ -382,17 +399,14 @@ static void *run(void *shard)
 static bool make_resolver(struct shard *s, struct buffer *errors)
 {
     const struct settings *set = s->snapshot->settings;
-    char forward[256], own[256];
-    if (!str_to_c(set->resolver, forward, sizeof forward) ||
-        !str_to_c(s->snapshot->hostname, own, sizeof own)) {
-        buffer_puts(errors, "resolver or hostname is too long\n");
+    char forward[256];
+    if (!str_to_c(set->resolver, forward, sizeof forward)) {
+        buffer_puts(errors, "resolver is too long\n");
         return false;
     }
     struct resolver_settings r = {
         .forward = set->resolver.len ? forward : NULL,
         .port = (uint16_t)set->outbound_port,
-        .allow_loopback = set->outbound_loopback,
-        .own_name = own,
     };
     s->resolver = resolver_open(s->loop, &r, errors);
     return s->resolver != NULL;
@@ -428,6 +442,8 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     s->tls_client = tls_context_client(errors);
     if (!s->loop || !s->tls_client || !load_certificate(s, errors) || !make_resolver(s, errors))
         return NULL;
+    for (uint32_t i = 0; i < given->listener_count; i++)
+        own_listen(&s->own, given->listeners[i].fd);
     use_settings(s);
     intake_prepare(s, given->listeners, given->listener_count);
     transmit_prepare(s);

@@ -14,6 +14,7 @@
 #include "core/base/network.h"
 #include "core/base/overload.h"
 #include "core/io/acceptor.h"
+#include "core/io/own.h"
 #include "core/io/resolver.h"
 #include "core/mail/lane.h"
 #include "core/policy/snapshot.h"
@@ -100,6 +101,7 @@ struct shard {
     struct loop *loop;
     struct port port;
     struct resolver *resolver;
+    struct own own; /* what leads back to us */
     struct tls_context *tls_server, *tls_client;
     struct ticket_keys tickets;
     struct scram_server *scram;

@@ -10,8 +10,9 @@
 enum {
     LIMIT_SHARDS = 256,
     LIMIT_LISTENERS = 16,
-    LIMIT_NETWORKS = 64, /* entries of a setting that is a list of networks */
-    LIMIT_SOURCES = 64,  /* addresses that we call from */
+    LIMIT_NETWORKS = 64,        /* entries of a setting that is a list of networks */
+    LIMIT_SOURCES = 64,         /* addresses that we call from */
+    LIMIT_OWN_ADDRESSES = 1024, /* of our interfaces, known for loop detection: 18 bytes each */
 
     /* Of the descriptors that we may have, inbound connections leave this part, and at least so
      * many, to the journal, the index and deliveries. */
@@ -65,6 +66,10 @@ enum {
     LIMIT_LOOKUPS = 1000,  /* domains that one worker asks about at once; libunbound takes 4096 */
     LIMIT_EXCHANGERS = 64, /* MX records looked at for one domain */
     LIMIT_ADDRESSES = 16,  /* addresses of one exchanger */
+
+    /* Look-ups of a worker that libunbound has at once, forgotten ones included: it ends none
+     * early, and a silent server takes it 70 s. Further ones wait in turn; some 10 KiB each. */
+    LIMIT_RESOLVER_LOOKUPS = 4096,
 };
 
 _Static_assert(LIMIT_DUE_PER_TURN <= LIMIT_RING_CELLS / 4, "a turn's releases fit the ring");

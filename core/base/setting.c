@@ -189,6 +189,39 @@ static void set_override(struct settings *s, struct doc *d, struct str text)
         set_text(s, row, value, &from);
 }
 
+static struct str cut_port(struct str *host_port)
+{
+    struct str port = *host_port;
+    while (str_find(port, ':') != SIZE_MAX)
+        (void)str_cut(&port, ':');
+    host_port->len -= port.len + 1;
+    return port;
+}
+
+/* As far as the texts say it; what only the DNS or the interfaces say is found at a delivery. */
+static bool leads_to(struct str route, struct str listener)
+{
+    if (!str_eq(cut_port(&route), cut_port(&listener)))
+        return false;
+    bool is_local = str_starts(route, STR("127.")) || str_eq_nocase(route, STR("localhost"));
+    return str_eq_nocase(route, listener) || (str_eq(listener, STR("0.0.0.0")) && is_local) ||
+           (str_eq(listener, STR("[::]")) && str_eq(route, STR("[::1]")));
+}
+
+/* A smarthost that is ourselves sends every mail round and round (REL-06). */
+static void check_route(const struct settings *s, struct doc *d)
+{
+    const struct str_list *all[] = {&s->relay_listen, &s->submission_listen,
+                                    &s->submissions_listen};
+    for (size_t i = 0; i < countof(all) && s->route.len; i++)
+        for (size_t j = 0; j < all[i]->count; j++)
+            if (leads_to(s->route, all[i]->at[j])) {
+                doc_error(d, NULL, "route: '%s' leads back to us: we listen there",
+                          doc_show(s->route).at);
+                return;
+            }
+}
+
 struct settings *settings_load(struct str text, const char *name, const struct str *overrides,
                                size_t override_count, struct buffer *errors)
 {
@@ -213,6 +246,7 @@ struct settings *settings_load(struct str text, const char *name, const struct s
             set_node(s, &d, n);
     for (size_t i = 0; i < override_count; i++)
         set_override(s, &d, overrides[i]);
+    check_route(s, &d);
     if (d.error_count)
         settings_drop(&s);
     return s;

@@ -3,6 +3,7 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/coordinator/state.h"
+#include "core/io/own.h"
 #include "core/policy/directory.h"
 #include "core/policy/rulefile.h"
 
@@ -16,7 +17,7 @@ enum {
     CONFIG_BYTES_MAX = 1 << 20,
     ORGANISATIONS_MAX = 100000,
     DOCUMENT_ARENA_BYTES = 1 << 30, /* all documents at once, while a directory is made */
-    NAMES_ARENA_BYTES = 4096,
+    NAMES_ARENA_BYTES = 4096 + LIMIT_OWN_ADDRESSES * (int)sizeof(struct network),
 };
 
 static const struct str document_prefix = STR_INIT("organisation/");
@@ -101,6 +102,20 @@ static void find_control_users(struct publication *p)
     }
 }
 
+/* Asked for here, at start and at each reload: a worker must not wait for it. */
+static void find_addresses(struct publication *p)
+{
+    struct network *at = arena_take(&p->arena, LIMIT_OWN_ADDRESSES * sizeof *at);
+    if (!at)
+        return;
+    size_t count = own_addresses(at, LIMIT_OWN_ADDRESSES);
+    p->snapshot.addresses = at;
+    p->snapshot.address_count = size_min(count, LIMIT_OWN_ADDRESSES);
+    if (count > LIMIT_OWN_ADDRESSES)
+        log_warning("many_addresses", log_u64("count", count),
+                    log_text("hint", "loops through those beyond 1024 are found by Received only"));
+}
+
 static struct publication *publication_make(struct shared *settings, struct shared *directory,
                                             uint64_t generation)
 {
@@ -116,6 +131,7 @@ static struct publication *publication_make(struct shared *settings, struct shar
     s->hostname = s->settings->hostname.len ? s->settings->hostname : machine_name(&p->arena);
     s->notice_domain = s->settings->notice_domain.len ? s->settings->notice_domain : s->hostname;
     find_control_users(p);
+    find_addresses(p);
     return p;
 }
 

@@ -37,9 +37,12 @@ struct resolver {
     struct ub_ctx *unbound;
     struct ub_event_base *base;
     struct list questions, lookups;
+    struct list waiting; /* works that have a look-up to make, and may not yet */
+    uint32_t lookup_count;
     uint16_t port;
-    bool allow_loopback, closing;
+    bool allow_loopback, allow_private, closing;
     char own_name[NAME_BYTES];
+    const struct own *own;
 };
 
 struct address {
@@ -60,8 +63,10 @@ struct candidate {
 struct work {
     struct resolver *resolver;
     struct question *question;
+    struct list waiting;
     struct task task;
     struct timer limit;
+    uint16_t port;
     char domain[NAME_BYTES];
 
     enum {
@@ -72,6 +77,8 @@ struct work {
     enum resolve_status status; /* once `step` is ANSWER */
     const char *why;
     bool is_implicit; /* no MX: the domain is its own exchanger */
+    bool is_named;    /* a host that somebody named: of any range */
+    bool looped;      /* we are among its exchangers */
     int outstanding;
     size_t count, room;
     struct candidate *candidate; /* best first */
@@ -185,11 +192,9 @@ struct resolver *resolver_open(struct loop *l, const struct resolver_settings *s
     struct resolver *r = heap_take(sizeof *r);
     r->loop = l;
     r->port = s->port;
-    r->allow_loopback = s->allow_loopback;
     list_init(&r->questions);
     list_init(&r->lookups);
-    if (!normalise(str_c(s->own_name), r->own_name))
-        r->own_name[0] = '\0';
+    list_init(&r->waiting);
     r->base = resolver_base_make(l);
     r->unbound = ub_ctx_create_ub_event(r->base);
     if (!r->unbound) {
@@ -203,9 +208,42 @@ struct resolver *resolver_open(struct loop *l, const struct resolver_settings *s
     return r;
 }
 
+void resolver_use(struct resolver *r, const struct resolver_rules *rules)
+{
+    r->allow_loopback = rules->allow_loopback;
+    r->allow_private = rules->allow_private;
+    r->own = rules->own;
+    if (!normalise(str_c(rules->own_name), r->own_name))
+        r->own_name[0] = '\0';
+}
+
+/* Whoever waits longest goes on when there is room. */
+static void wake_next(struct resolver *r)
+{
+    if (!list_empty(&r->waiting) && r->lookup_count < LIMIT_RESOLVER_LOOKUPS)
+        loop_defer(r->loop, &owner_of(r->waiting.next, struct work, waiting)->task);
+}
+
+/* May it make a look-up now? Else it waits in turn. */
+static bool has_room(struct work *w)
+{
+    struct resolver *r = w->resolver;
+    bool is_first = list_empty(&r->waiting) || r->waiting.next == &w->waiting;
+    if (is_first && r->lookup_count < LIMIT_RESOLVER_LOOKUPS) {
+        list_remove(&w->waiting);
+        wake_next(r);
+        return true;
+    }
+    if (!list_linked(&w->waiting))
+        list_append(&r->waiting, &w->waiting);
+    return false;
+}
+
 static void work_free(struct work *w)
 {
     struct resolver *r = w->resolver;
+    list_remove(&w->waiting);
+    wake_next(r);
     list_each(link, &r->lookups) {
         struct lookup *lookup = owner_of(link, struct lookup, link);
         if (lookup->work == w)
@@ -294,16 +332,23 @@ static void add_candidate(struct work *w, const char *name, uint16_t preference)
 }
 
 /* RFC 5321 5.1: those at our own preference or behind it would lead back to us. */
+static void drop_from(struct work *w, uint16_t preference)
+{
+    size_t kept = 0;
+    while (kept < w->count && w->candidate[kept].preference < preference)
+        kept++;
+    w->count = kept;
+    w->looped = true;
+}
+
 static void drop_ourselves(struct work *w)
 {
     const struct candidate *us = find(w, w->resolver->own_name);
-    if (!us || !*us->name)
-        return;
-    size_t kept = 0;
-    while (kept < w->count && w->candidate[kept].preference < us->preference)
-        kept++;
-    w->count = kept;
+    if (us && *us->name)
+        drop_from(w, us->preference);
 }
+
+static const char loop_why[] = "we are its mail exchanger, but the domain is not ours";
 
 static void read_mx(struct work *w, struct str message)
 {
@@ -339,39 +384,120 @@ static void read_mx(struct work *w, struct str message)
         w->is_implicit = true;
         add_candidate(w, w->domain, 0);
     }
-    bool had_some = w->count > 0;
     drop_ourselves(w);
     if (w->count)
         w->step = ASK_ADDRESSES;
-    else if (had_some)
-        settle(w, RESOLVE_LOOP, "we are its mail exchanger, but the domain is not ours");
+    else if (w->looped)
+        settle(w, RESOLVE_LOOP, loop_why);
     else
         settle(w, RESOLVE_UNUSABLE, "no MX record has a usable name");
 }
 
-static bool is_usable(const struct resolver *r, const struct address *a)
+/* Ranges of RFC 6890 and its like that lead to no exchanger on the Internet. */
+enum range {
+    RANGE_PUBLIC,
+    RANGE_NEVER, /* to nobody, or to whoever is on the wire; link-local holds cloud metadata */
+    RANGE_LOOPBACK,
+    RANGE_PRIVATE,
+};
+
+static const struct {
+    struct network network;
+    enum range range;
+} ranges[] = {
+    {{{0}, 4, 8}, RANGE_NEVER},
+    {{{10}, 4, 8}, RANGE_PRIVATE},
+    {{{100, 64}, 4, 10}, RANGE_PRIVATE}, /* shared by a carrier's customers (RFC 6598) */
+    {{{127}, 4, 8}, RANGE_LOOPBACK},
+    {{{169, 254}, 4, 16}, RANGE_NEVER},
+    {{{172, 16}, 4, 12}, RANGE_PRIVATE},
+    {{{192, 0, 0}, 4, 24}, RANGE_PRIVATE},
+    {{{192, 168}, 4, 16}, RANGE_PRIVATE},
+    {{{198, 18}, 4, 15}, RANGE_PRIVATE}, /* benchmarks */
+    {{{224}, 4, 3}, RANGE_NEVER},        /* multicast, reserved, broadcast */
+    {{{[15] = 1}, 16, 128}, RANGE_LOOPBACK},
+    {{{0}, 16, 96}, RANGE_NEVER}, /* unspecified; ::192.0.2.1 as it once was */
+    {{{0, 0x64, 0xff, 0x9b, 0, 1}, 16, 48}, RANGE_PRIVATE},
+    {{{0xfc}, 16, 7}, RANGE_PRIVATE},
+    {{{0xfe, 0x80}, 16, 10}, RANGE_NEVER},
+    {{{0xfe, 0xc0}, 16, 10}, RANGE_PRIVATE},
+    {{{0xff}, 16, 8}, RANGE_NEVER},
+};
+
+static enum range range_of_bytes(const void *at, size_t bytes)
 {
-    if (r->allow_loopback)
-        return true;
-    uint8_t four[4];
-    memcpy(four, a->at, 4);
-    if (a->is_six) {
-        struct in6_addr six;
-        memcpy(&six, a->at, sizeof six);
-        if (IN6_IS_ADDR_UNSPECIFIED(&six) || IN6_IS_ADDR_LOOPBACK(&six) ||
-            IN6_IS_ADDR_LINKLOCAL(&six) || IN6_IS_ADDR_MULTICAST(&six) ||
-            IN6_IS_ADDR_V4COMPAT(&six))
-            return false;
-        if (!IN6_IS_ADDR_V4MAPPED(&six))
-            return true;
-        memcpy(four, a->at + 12, 4);
-    }
-    return four[0] != 0 && four[0] != 127 && four[0] < 224 && !(four[0] == 169 && four[1] == 254);
+    for (size_t i = 0; i < countof(ranges); i++)
+        if (network_holds(&ranges[i].network, at, bytes))
+            return ranges[i].range;
+    return RANGE_PUBLIC;
 }
 
-static void add_address(const struct resolver *r, struct candidate *c, const struct address *a)
+/* What a gateway makes an IPv4 address of again counts as that: NAT64 (RFC 6052), 6to4. */
+static enum range range_of(const struct address *a)
 {
-    if (!is_usable(r, a)) {
+    static const struct network nat = {{0, 0x64, 0xff, 0x9b}, 16, 96};
+    static const struct network six_to_four = {{0x20, 0x02}, 16, 16};
+    if (!a->is_six)
+        return range_of_bytes(a->at, 4);
+    if (network_holds(&nat, a->at, 16))
+        return range_of_bytes(a->at + 12, 4);
+    if (network_holds(&six_to_four, a->at, 16))
+        return range_of_bytes(a->at + 2, 4);
+    return range_of_bytes(a->at, 16);
+}
+
+static bool is_usable(const struct work *w, enum range range)
+{
+    switch (range) {
+    case RANGE_PUBLIC:
+        return true;
+    case RANGE_PRIVATE:
+        return w->is_named || w->resolver->allow_private;
+    case RANGE_LOOPBACK:
+        return w->is_named || w->resolver->allow_loopback;
+    case RANGE_NEVER:
+        return false;
+    }
+    return false;
+}
+
+static struct sockaddr_storage socket_address(const struct address *a, uint16_t port,
+                                              socklen_t *len)
+{
+    struct sockaddr_storage out;
+    memset(&out, 0, sizeof out);
+    if (a->is_six) {
+        struct sockaddr_in6 *six = (struct sockaddr_in6 *)&out;
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(port);
+        memcpy(&six->sin6_addr, a->at, 16);
+        *len = sizeof *six;
+    } else {
+        struct sockaddr_in *four = (struct sockaddr_in *)&out;
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        memcpy(&four->sin_addr, a->at, 4);
+        *len = sizeof *four;
+    }
+    return out;
+}
+
+static bool is_us(const struct work *w, const struct address *a)
+{
+    socklen_t len;
+    struct sockaddr_storage to = socket_address(a, w->port, &len);
+    return w->resolver->own && own_is(w->resolver->own, (const struct sockaddr *)&to);
+}
+
+static void add_address(struct work *w, struct candidate *c, const struct address *a)
+{
+    enum range range = range_of(a);
+    bool usable = is_usable(w, range);
+    if ((usable || range == RANGE_PRIVATE) && is_us(w, a)) {
+        drop_from(w, c->preference);
+        return;
+    }
+    if (!usable) {
         c->refused = true;
         return;
     }
@@ -396,7 +522,7 @@ static void read_addresses(struct work *w, struct candidate *c, int type, struct
             continue;
         struct address address = {.is_six = type == DNS_TYPE_AAAA};
         memcpy(address.at, r.data.at, want);
-        add_address(w->resolver, c, &address);
+        add_address(w, c, &address);
     }
     if (a.broken)
         c->failed_for_now = true;
@@ -433,6 +559,8 @@ static void on_answer(void *owner, int rcode, void *packet, int len, int securit
     (void)was_ratelimited;
     struct lookup *l = owner;
     list_remove(&l->link);
+    l->resolver->lookup_count--;
+    wake_next(l->resolver);
     /* what libunbound remembers, failures among it, has its code in the packet and 0 beside it */
     if (rcode == DNS_RCODE_OK && len > 3)
         rcode = ((const unsigned char *)packet)[3] & 0x0F;
@@ -449,6 +577,7 @@ static void look_up(struct work *w, const char *name, int type, size_t candidate
     struct lookup *l = heap_take(sizeof *l);
     *l = (struct lookup){.resolver = r, .work = w, .candidate = candidate, .type = type};
     list_append(&r->lookups, &l->link);
+    r->lookup_count++;
     w->outstanding++;
     char dotted[NAME_BYTES + 1];
     (void)snprintf(dotted, sizeof dotted, "%s.", name);
@@ -456,13 +585,16 @@ static void look_up(struct work *w, const char *name, int type, size_t candidate
         on_answer(l, -1, NULL, 0, 0, NULL, 0); /* no memory or descriptor: as if nobody answered */
 }
 
-/* Do the preferred exchangers, as far as they have been answered for, have addresses enough? */
+/* Do the preferred exchangers, as far as they have been answered for, have addresses enough? Those
+ * of one preference are answered for together: one of them may be us. */
 static bool have_enough(const struct work *w)
 {
-    size_t addresses = 0;
-    for (size_t i = 0; i < w->count && w->candidate[i].answered == 2; i++)
+    size_t addresses = 0, i = 0;
+    for (; i < w->count && w->candidate[i].answered == 2; i++)
         addresses += w->candidate[i].count;
-    return addresses >= LIMIT_ADDRESSES;
+    bool is_whole =
+        i == 0 || i == w->count || w->candidate[i].preference != w->candidate[i - 1].preference;
+    return addresses >= LIMIT_ADDRESSES && is_whole;
 }
 
 static void ask_addresses(struct work *w)
@@ -471,7 +603,7 @@ static void ask_addresses(struct work *w)
     for (size_t i = 0; i < w->count && !have_enough(w); i++) {
         struct candidate *c = &w->candidate[i];
         while (c->asked < (int)countof(types)) {
-            if (w->outstanding >= PARALLEL)
+            if (w->outstanding >= PARALLEL || !has_room(w))
                 return;
             look_up(w, c->name, types[c->asked++], i);
         }
@@ -479,27 +611,6 @@ static void ask_addresses(struct work *w)
 }
 
 /* ---- answering ---- */
-
-static struct sockaddr_storage socket_address(const struct address *a, uint16_t port,
-                                              socklen_t *len)
-{
-    struct sockaddr_storage out;
-    memset(&out, 0, sizeof out);
-    if (a->is_six) {
-        struct sockaddr_in6 *six = (struct sockaddr_in6 *)&out;
-        six->sin6_family = AF_INET6;
-        six->sin6_port = htons(port);
-        memcpy(&six->sin6_addr, a->at, 16);
-        *len = sizeof *six;
-    } else {
-        struct sockaddr_in *four = (struct sockaddr_in *)&out;
-        four->sin_family = AF_INET;
-        four->sin_port = htons(port);
-        memcpy(&four->sin_addr, a->at, 4);
-        *len = sizeof *four;
-    }
-    return out;
-}
 
 static void shuffle(struct candidate *c)
 {
@@ -521,7 +632,7 @@ static size_t list_exchangers(struct work *w, struct exchanger *out)
             struct exchanger *e = &out[count++];
             memcpy(e->name, c->name, sizeof e->name);
             e->preference = c->preference;
-            e->address = socket_address(&c->address[j], w->resolver->port, &e->address_len);
+            e->address = socket_address(&c->address[j], w->port, &e->address_len);
         }
     }
     return count;
@@ -551,8 +662,10 @@ static void conclude(struct work *w)
     }
     if (failed)
         settle(w, RESOLVE_RETRY, "the DNS does not answer for the mail exchangers");
+    else if (w->looped)
+        settle(w, RESOLVE_LOOP, loop_why);
     else if (refused)
-        settle(w, RESOLVE_UNUSABLE, "the mail exchangers have only local addresses");
+        settle(w, RESOLVE_UNUSABLE, "the mail exchangers have only local or private addresses");
     else if (w->is_implicit)
         settle(w, RESOLVE_NONE, "the domain has neither MX nor address");
     else
@@ -562,11 +675,11 @@ static void conclude(struct work *w)
 static void on_work(struct task *t)
 {
     struct work *w = owner_of(t, struct work, task);
-    if (w->step == ASK_MX && w->outstanding == 0)
+    if (w->step == ASK_MX && w->outstanding == 0 && has_room(w))
         look_up(w, w->domain, DNS_TYPE_MX, 0); /* its answer defers us again */
     if (w->step == ASK_ADDRESSES) {
         ask_addresses(w);
-        if (w->outstanding == 0 || have_enough(w))
+        if ((w->outstanding == 0 && !list_linked(&w->waiting)) || have_enough(w))
             conclude(w);
     }
     if (w->step != ANSWER)
@@ -621,27 +734,52 @@ static void begin_literal(struct work *w, struct str text)
     }
     memcpy(w->domain, text.at, text.len);
     add_candidate(w, w->domain, 0);
-    add_address(w->resolver, &w->candidate[0], &address);
+    add_address(w, &w->candidate[0], &address);
     conclude(w);
 }
 
-void resolver_ask(struct resolver *r, struct question *q, struct str domain)
+static struct work *begin(struct resolver *r, struct question *q, uint16_t port)
 {
     struct work *w = heap_take(sizeof *w);
     w->resolver = r;
     w->question = q;
+    w->port = port;
+    list_init(&w->waiting);
     w->task.run = on_work;
     w->limit = (struct timer){.due = on_limit, .owner = w};
     w->why = "";
     q->work = w;
     list_append(&r->questions, &q->link);
+    loop_timer_start(r->loop, &w->limit, RESOLVE_LIMIT_MS);
+    loop_defer(r->loop, &w->task);
+    return w;
+}
+
+void resolver_ask(struct resolver *r, struct question *q, struct str domain)
+{
+    struct work *w = begin(r, q, r->port);
     if (domain.len > 2 && domain.len < NAME_BYTES && domain.at[0] == '[' &&
         domain.at[domain.len - 1] == ']')
         begin_literal(w, domain);
     else if (!normalise(domain, w->domain))
         settle(w, RESOLVE_NONE, "not a domain name");
-    loop_timer_start(r->loop, &w->limit, RESOLVE_LIMIT_MS);
-    loop_defer(r->loop, &w->task);
+}
+
+void resolver_ask_host(struct resolver *r, struct question *q, struct str host, uint16_t port)
+{
+    struct work *w = begin(r, q, port);
+    w->is_named = w->is_implicit = true;
+    if (!normalise(host, w->domain)) {
+        settle(w, RESOLVE_NONE, "not a host name");
+        return;
+    }
+    add_candidate(w, w->domain, 0);
+    w->step = ASK_ADDRESSES;
+}
+
+uint32_t resolver_busy(const struct resolver *r)
+{
+    return r->lookup_count;
 }
 
 void resolver_forget(struct resolver *r, struct question *q)

@@ -7,17 +7,20 @@
  *          loop once more: sockets that the kernel still polls go then.
  * Time     answers are cached by libunbound for their TTL, failures too. A question takes at most
  *          RESOLVE_LIMIT_MS.
- * Promise  at most LIMIT_EXCHANGERS exchangers are looked at, the preferred ones; addresses are
- *          asked for 8 at a time, and no more once the preferred ones have LIMIT_ADDRESSES.
+ * Promise  at most LIMIT_RESOLVER_LOOKUPS look-ups are under way, further questions wait for them
+ *          in turn. At most LIMIT_EXCHANGERS exchangers are looked at, the preferred ones;
+ *          addresses are asked for 8 at a time, and no more once the preferred ones have
+ *          LIMIT_ADDRESSES.
  * Errors   RESOLVE_RETRY: SERVFAIL, time-out, bogus: try later. RESOLVE_NONE: NXDOMAIN, or neither
  *          MX nor address. RESOLVE_NULL_MX: RFC 7505, the domain takes no mail. RESOLVE_UNUSABLE:
- *          MX records exist but none has an address, or only our own names are left (RFC 5321 5.1):
- *          never falls back to A.
+ *          MX records exist but none has an address that may be used: never falls back to A.
+ *          RESOLVE_LOOP: none is left before those that are us (RFC 5321 5.1).
  */
 #ifndef CORE_IO_RESOLVER_H
 #define CORE_IO_RESOLVER_H
 
 #include "core/io/loop.h"
+#include "core/io/own.h"
 
 enum {
     RESOLVE_LIMIT_MS = 30000
@@ -51,15 +54,24 @@ struct resolution {
 struct resolver;
 
 struct resolver_settings {
-    const char *forward;  /* "HOST:PORT" or NULL for /etc/resolv.conf */
-    uint16_t port;        /* of exchangers */
-    bool allow_loopback;  /* else loopback, unspecified and link-local addresses are dropped */
-    const char *own_name; /* our host name, for loop detection */
+    const char *forward; /* "HOST:PORT" or NULL for /etc/resolv.conf */
+    uint16_t port;       /* of exchangers */
+};
+
+/* Which exchangers are used. Unspecified, link-local and multicast addresses never are. */
+struct resolver_rules {
+    bool allow_loopback, allow_private;
+    const char *own_name;  /* our host name, and... */
+    const struct own *own; /* ... what leads back to us: an exchanger that is us, and those behind
+                              it, are dropped (RFC 5321 5.1). NULL: nothing; borrowed */
 };
 
 NODISCARD struct resolver *resolver_open(struct loop *l, const struct resolver_settings *s,
                                          struct buffer *errors);
 void resolver_close(struct resolver **r);
+
+/* Before the first question, and again whenever they change. */
+void resolver_use(struct resolver *r, const struct resolver_rules *rules);
 
 /* A question embedded in its asker. */
 struct question {
@@ -73,7 +85,14 @@ struct question {
  * from loop_turn(), never from inside. */
 void resolver_ask(struct resolver *r, struct question *q, struct str domain);
 
-/* Forget the question: done() will not be called. */
+/* The same for one host and port that somebody named: its addresses of any range. */
+void resolver_ask_host(struct resolver *r, struct question *q, struct str host, uint16_t port);
+
+/* Look-ups under way, forgotten ones included. */
+uint32_t resolver_busy(const struct resolver *r);
+
+/* Forget the question: done() will not be called. What libunbound does for it goes on to its own
+ * end. */
 void resolver_forget(struct resolver *r, struct question *q);
 
 #endif

@@ -13,14 +13,17 @@
 #include "core/base/setting.h"
 
 struct directory;
+struct network;
 
 struct snapshot {
     uint64_t generation; /* 1 at start, grows */
     struct settings *settings;
     struct directory *directory;
-    struct str hostname;      /* never empty */
-    struct str notice_domain; /* never empty */
-    uint32_t users;           /* threads that have not put it away: the coordinator's count */
+    struct str hostname;             /* never empty */
+    struct str notice_domain;        /* never empty */
+    const struct network *addresses; /* of this machine, for loop detection */
+    size_t address_count;
+    uint32_t users; /* threads that have not put it away: the coordinator's count */
 };
 
 #endif

@@ -3,11 +3,12 @@ which address we call."""
 import os
 import resource
 import struct
+import subprocess
 import time
 import unittest
 
 from dns_server import TRUNCATED, TYPES, name_bytes, reply
-from harness import Gateway, demo_policy, simple_mail, wait_until
+from harness import Client, Gateway, demo_policy, program, simple_mail, wait_until
 from test_out import SENDER, Case
 
 
@@ -232,6 +233,120 @@ class Loops(Case):
             if ends[-1] != 250:
                 break
         self.assertEqual((ends[-1], len(ends)), (554, 100))
+
+
+    def test_REL_06_exchangers_that_are_us(self):
+        """By name, and by address and port; a loopback sink at the same port of another address is
+        another host's."""
+        relay, port = self.gate.relay.split(":")
+        self.assertEqual(relay, "127.0.0.1")
+        with Gateway(resolver=self.dns.address, policy=demo_policy("0s"), shards=1,
+                     settings={"outbound_port": port}) as gate:
+            listen = gate.relay.split(":")[1]
+        sink = self.mx("unused.example")
+        with Gateway(resolver=self.dns.address, policy=demo_policy("0s"), shards=1,
+                     settings={"relay_listen": f"0.0.0.0:{listen}",
+                               "outbound_port": listen}) as gate:
+            zones = {
+                "named.example": [(10, "sandbox.example")],
+                "addressed.example": [(10, "one.us.example")],
+                "any.example": [(10, "other.us.example")],
+                "backup.example": [(10, "nowhere.us.example"), (20, "one.us.example"),
+                                   (30, "mx.unused.example")],
+            }
+            self.dns.zones.update({
+                "one.us.example": {"A": ["127.0.0.1"]}, "other.us.example": {"A": ["127.77.0.1"]},
+                "sandbox.example": {"A": ["127.0.0.1"]},
+                **{domain: {"MX": mx} for domain, mx in zones.items()}})
+            for domain in zones:
+                with self.subTest(domain=domain), Client(f"127.0.0.1:{listen}", ehlo="src") as c:
+                    content = simple_mail(SENDER, f"x@{domain}", domain)
+                    self.assertEqual(c.mail(SENDER, f"x@{domain}", content).code, 250)
+                    mail = gate.mail_with(domain)["id"]
+                    gate.wait_states(mail, "bounced")
+                    row = [r for r in gate.log("bounced") if r["to"] == f"x@{domain}"][0]
+                    self.assertIn("exchanger", row["reply"])
+                    self.assertIn("ours", row["reply"])
+        self.assertEqual(sink.transcript, [])
+
+    def test_REL_06_a_smarthost_that_is_us(self):
+        """Ours to put right: told, and nothing bounces."""
+        self.dns.zones["smart.us.example"] = {"A": ["127.0.0.1"]}
+        with Gateway(resolver=self.dns.address, policy=demo_policy("0s"), shards=1) as gate:
+            relay = gate.relay
+            port = relay.split(":")[1]
+            check = subprocess.run(
+                [program("sekimori"), "--config", f"{gate.dir}/sekimori.yaml", "--check",
+                 "--set", f"route={relay}"], capture_output=True, text=True)
+            self.assertEqual(check.returncode, 78)
+            self.assertIn("leads back to us", check.stderr)
+            for n, route in enumerate((f"[::ffff:127.0.0.1]:{port}", f"smart.us.example:{port}")):
+                with self.subTest(route=route):
+                    gate.settings["route"] = route
+                    gate.restart()
+                    gate.send("x@anywhere.example", f"smart {n}")
+                    mail = gate.mail_with(f"smart {n}")["id"]
+                    gate.wait_states(mail, "retry")
+                    self.assertEqual({t["route"] for t in gate.log("route_unusable")} & {route},
+                                     {route})
+            self.assertEqual(len(gate.log("accepted")), 2)
+
+    def test_a_smarthost_by_name(self):
+        sink = self.host("hub.example")
+        self.dns.zones["hub.example"]["MX"] = [(10, "nowhere.example")]
+        with Gateway(resolver=self.dns.address, policy=demo_policy("0s"), shards=1,
+                     route=f"hub.example:{self.home.port}") as gate:
+            gate.send("x@anywhere.example", "by name")
+            wait_until(lambda: len(sink.got()) == 1, 10, "delivery to the host, not its exchanger")
+
+
+class Ranges(Case):
+    """An exchanger on the Internet is at none of these addresses."""
+    settings = {"outbound_loopback": "off"}
+
+    def test_OUT_14_exchangers_at_addresses_that_are_none(self):
+        sink = self.host("trap.example")  # at 127.0.2.N
+        trap = self.dns.zones["trap.example"]["A"][0]
+        rows = {"loopback": [trap], "private": ["10.0.0.1", "172.16.0.1", "192.168.0.1"],
+                "carrier": ["100.64.0.1"], "metadata": ["169.254.169.254"], "none": ["0.0.0.0"],
+                "multicast": ["224.0.0.1"]}
+        for name, at in rows.items():
+            self.dns.zones[f"host.{name}.example"] = {"A": at}
+            self.dns.zones[f"{name}.example"] = {"MX": [(10, f"host.{name}.example")], "A": [trap]}
+            self.dns.zones[f"implicit-{name}.example"] = {"A": at}
+        for name in rows:
+            for domain in (f"{name}.example", f"implicit-{name}.example"):
+                with self.subTest(domain=domain):
+                    self.ends(self.send(f"x@{domain}"), "bounced")
+        literals = [f"x@[{at[0]}]" for at in rows.values()] + ["x@[IPv6:::1]", "x@[IPv6:fd00::1]"]
+        with self.gate.client() as c:
+            for literal in literals:  # ADDR-13
+                with self.subTest(literal=literal):
+                    reply = c.mail(SENDER, literal, simple_mail(SENDER, literal, literal))
+                    if reply.code == 250:
+                        self.ends(self.gate.mail_with(literal)["id"], "bounced")
+                    else:
+                        self.assertEqual(reply.code // 100, 5)
+        self.assertEqual(sink.transcript, [])
+        self.assertNotIn("exchanger_failed", [row.get("event") for row in self.gate.log()])
+
+
+class Cached(Case):
+    def test_many_mails_to_dead_domains_are_few_questions(self):
+        self.dns.ttl = 60
+        self.addCleanup(setattr, self.dns, "ttl", 1)
+        self.dns.zones["fails.dead.example"] = "SERVFAIL"
+        self.dns.zones["void.dead.example"] = {"MX": [(10, "gone.dead.example")]}
+        for domain, most in (("none.dead.example", 4), ("fails.dead.example", 40),
+                             ("void.dead.example", 4)):
+            with self.subTest(domain=domain), self.gate.client() as c:
+                for n in range(100):
+                    to = f"x{n}@{domain}"
+                    self.assertEqual(c.mail(SENDER, to, simple_mail(SENDER, to, "dead")).code, 250)
+                wait_until(lambda d=domain: not self.gate.list(f"to:@{d}", "state:waiting"), 30)
+                asked = sum(name == domain for name, _ in self.dns.asked)
+                self.assertLessEqual(asked, most)
+                self.assertGreater(asked, 0)
 
 
 class Sources(Case):

@@ -80,6 +80,14 @@ static const struct {
      SOURCE_ERROR("22", "0.0.0.0=a.example", "no address of a machine")
          SOURCE_ERROR("41", "::", "no address of a machine")
              SOURCE_ERROR("47", "224.0.0.1", "no address of a machine")},
+    {"REL-06 a route to ourselves", "relay_listen: [\"192.0.2.1:25\"]\nroute: \"192.0.2.1:25\"\n",
+     "f:1:1: route: '192.0.2.1:25' leads back to us: we listen there\n"},
+    {"REL-06 by the wildcard", "relay_listen: [\"0.0.0.0:25\"]\nroute: \"localhost:25\"\n",
+     "f:1:1: route: 'localhost:25' leads back to us: we listen there\n"},
+    {"REL-06 by the wildcard, IPv6", "submission_listen: [\"[::]:587\"]\nroute: \"[::1]:587\"\n",
+     "f:1:1: route: '[::1]:587' leads back to us: we listen there\n"},
+    {"a route to another port here", "route: \"127.0.0.1:2525\"\n", ""},
+    {"a route to another host", "route: \"192.0.2.9:25\"\n", ""},
     {"too many", "control_users: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n",
      "f:1:16: control_users: more than 16 entries\n"},
     {"tab", "hold:\t5m\nshards: 1\t# one\n",

@@ -63,6 +63,14 @@ static void on_done(struct question *q, const struct resolution *r)
     describe(a, r);
 }
 
+static void on_host(struct question *q, const struct resolution *r)
+{
+    struct asked *a = owner_of(q, struct asked, q);
+    a->done = true;
+    a->status = r->status;
+    a->count = r->count;
+}
+
 static void begin(struct resolver *r, struct asked *a, struct str domain)
 {
     *a = (struct asked){.q.done = on_done};
@@ -85,18 +93,32 @@ static void ask(struct resolver *r, struct asked *a, struct str domain)
     expect(a->done, "%.*s: no answer", STR_ARG(domain));
 }
 
+/* We have 203.0.113.200 and 2001:db8::200, and listen on port 25 of all our addresses. */
+static struct network own_at[2];
+static struct own own = {.addresses = own_at, .address_count = countof(own_at)};
+static struct resolver_rules rules = {.own_name = "Gate.Example.JP", .own = &own};
+
+static void set_own(void)
+{
+    socklen_t len;
+    must(network_parse(STR("203.0.113.200"), &own_at[0]) == NETWORK_OK);
+    must(network_parse(STR("2001:db8::200"), &own_at[1]) == NETWORK_OK);
+    must(acceptor_parse(STR("0.0.0.0:25"), &own.listeners[0], &len));
+    must(acceptor_parse(STR("[::]:25"), &own.listeners[1], &len));
+    own.listener_count = 2;
+}
+
 static struct resolver *open_resolver(uint16_t port, bool allow_loopback)
 {
     char forward[32];
     (void)snprintf(forward, sizeof forward, "127.0.0.1:%u", port);
-    struct resolver_settings s = {.forward = forward,
-                                  .port = 25,
-                                  .allow_loopback = allow_loopback,
-                                  .own_name = "Gate.Example.JP"};
+    struct resolver_settings s = {.forward = forward, .port = 25};
+    rules.allow_loopback = allow_loopback;
     buffer_clear(&errors);
     struct resolver *r = resolver_open(loop, &s, &errors);
     expect(r != NULL, "%.*s", STR_ARG(buffer_str(&errors)));
     must(r != NULL);
+    resolver_use(r, &rules);
     return r;
 }
 
@@ -155,7 +177,47 @@ static const char zone_body[] = "ns A 127.0.0.1\n"
                                 "lame MX 10 mx.other.example.\n"
                                 "lamish MX 10 mx.other.example.\n"
                                 "lamish MX 20 mx1\n"
-                                "UPPER MX 10 MX1\n";
+                                "UPPER MX 10 MX1\n"
+                                "us A 203.0.113.200\n"
+                                "us6 AAAA 2001:db8::200\n"
+                                "tous MX 10 us\n"
+                                "behindus MX 10 mx1\n"
+                                "behindus MX 20 us6\n"
+                                "behindus MX 20 mx2\n"
+                                "behindus MX 30 mx2\n"
+                                "beforeus MX 10 nowhere\n"
+                                "beforeus MX 20 us\n"
+                                "partly MX 10 part\n"
+                                "part A 192.0.2.1\n"
+                                "part A 203.0.113.200\n"
+                                "lost MX 10 mx.other.example.\n"
+                                "lost MX 20 us\n"
+                                "private MX 10 ten\n"
+                                "private MX 20 mx1\n"
+                                "inside MX 10 ten\n"
+                                "ten A 10.1.2.3\n"
+                                "ten A 172.31.255.255\n"
+                                "ten A 192.168.0.1\n"
+                                "ten A 100.127.0.1\n"
+                                "ten A 198.19.0.1\n"
+                                "ten AAAA fd00:ec2::254\n"
+                                "ten AAAA ::ffff:10.0.0.1\n"
+                                "ten AAAA 64:ff9b::10.0.0.1\n"
+                                "ten AAAA 2002:0a00:0001::1\n"
+                                "never MX 10 no\n"
+                                "no A 169.254.169.254\n"
+                                "no A 224.0.0.1\n"
+                                "no A 255.255.255.255\n"
+                                "no A 240.0.0.1\n"
+                                "no AAAA ff02::1\n"
+                                "no AAAA ::\n"
+                                "no AAAA ::192.0.2.1\n"
+                                "no AAAA 64:ff9b::169.254.169.254\n"
+                                "edge A 172.32.0.1\n"
+                                "edge A 100.128.0.1\n"
+                                "edge A 11.0.0.1\n"
+                                "edge A 223.255.255.1\n"
+                                "edge AAAA 64:ff9b::192.0.2.1\n";
 
 static const struct {
     const char *name, *domain;
@@ -188,6 +250,25 @@ static const struct {
      "10 mx1.example.jp 192.0.2.1 2001:db8::1"},
     {"OUT-14 MX to ourselves", "ours.example.jp", RESOLVE_LOOP, ""},
     {"OUT-14 implicit MX to ourselves", "gate.example.jp", RESOLVE_LOOP, ""},
+    {"OUT-14 MX to our address", "tous.example.jp", RESOLVE_LOOP, ""},
+    {"OUT-14 A is our address", "us.example.jp", RESOLVE_LOOP, ""},
+    {"OUT-14 AAAA is our address", "us6.example.jp", RESOLVE_LOOP, ""},
+    {"REL-06 only those before our address", "behindus.example.jp", RESOLVE_OK,
+     "10 mx1.example.jp 192.0.2.1 2001:db8::1"},
+    {"REL-06 those before us are unusable", "beforeus.example.jp", RESOLVE_LOOP, ""},
+    {"REL-06 one of several addresses is ours", "partly.example.jp", RESOLVE_LOOP, ""},
+    {"REL-06 those before us do not answer now", "lost.example.jp", RESOLVE_RETRY, ""},
+    {"OUT-14 MX to private addresses", "inside.example.jp", RESOLVE_UNUSABLE, ""},
+    {"OUT-14 A to private addresses", "ten.example.jp", RESOLVE_UNUSABLE, ""},
+    {"OUT-14 only the public ones", "private.example.jp", RESOLVE_OK,
+     "20 mx1.example.jp 192.0.2.1 2001:db8::1"},
+    {"OUT-14 MX to metadata, multicast and the like", "never.example.jp", RESOLVE_UNUSABLE, ""},
+    {"beside private ranges", "edge.example.jp", RESOLVE_OK,
+     "0 edge.example.jp 100.128.0.1 11.0.0.1 172.32.0.1 223.255.255.1 64:ff9b::c000:201"},
+    {"ADDR-13 literal, private", "[10.0.0.1]", RESOLVE_UNUSABLE, ""},
+    {"ADDR-13 literal, metadata", "[169.254.169.254]", RESOLVE_UNUSABLE, ""},
+    {"ADDR-13 literal, our address", "[203.0.113.200]", RESOLVE_LOOP, ""},
+    {"ADDR-13 literal, our address, mapped", "[IPv6:::ffff:203.0.113.200]", RESOLVE_LOOP, ""},
     {"an exchanger twice", "twice.example.jp", RESOLVE_OK,
      "10 mx1.example.jp 192.0.2.1 2001:db8::1"},
     {"the exchanger's zone does not answer", "lame.example.jp", RESOLVE_RETRY, ""},
@@ -364,6 +445,36 @@ static void check_parallel(struct resolver *r)
     }
 }
 
+/* A host that somebody named: no MX, any range, but never ourselves. */
+static void check_hosts(struct resolver *r)
+{
+    static const struct {
+        const char *host;
+        uint16_t port;
+        enum resolve_status status;
+        size_t count;
+    } hosts[] = {
+        {"two.example.jp", 25, RESOLVE_NONE, 0},
+        {"mx1.example.jp", 25, RESOLVE_OK, 2},
+        {"ten.example.jp", 25, RESOLVE_OK, 9},
+        {"nosuch.example.jp", 25, RESOLVE_NONE, 0},
+        {"us.example.jp", 25, RESOLVE_LOOP, 0},
+        {"us.example.jp", 26, RESOLVE_OK, 1},
+        {"a b", 25, RESOLVE_NONE, 0},
+        {"a.other.example", 25, RESOLVE_RETRY, 0},
+        {"never.example.jp", 25, RESOLVE_NONE, 0},
+        {"no.example.jp", 25, RESOLVE_UNUSABLE, 0},
+    };
+
+    for (size_t i = 0; i < countof(hosts); i++) {
+        struct asked a = {.q.done = on_host};
+        resolver_ask_host(r, &a.q, str_c(hosts[i].host), hosts[i].port);
+        wait_for(&a);
+        expect(a.done && a.status == hosts[i].status && a.count == hosts[i].count, "%s: %u, %zu",
+               hosts[i].host, a.status, a.count);
+    }
+}
+
 static void test_nsd(void)
 {
     struct nsd n;
@@ -378,11 +489,27 @@ static void test_nsd(void)
     check_shuffle(r);
     check_parallel(r);
     shut(&r);
+    rules.own = NULL;
     r = open_resolver(n.port, true);
     struct asked a;
     ask(r, &a, STR("lonely.example.jp"));
     expect_str(buffer_str(&a.list), STR("0 lonely.example.jp 127.0.0.1"), "loopback allowed");
     buffer_drop(&a.list);
+    ask(r, &a, STR("inside.example.jp"));
+    expect(a.status == RESOLVE_UNUSABLE, "private is another thing");
+    rules.allow_private = true;
+    rules.own = &own;
+    resolver_use(r, &rules);
+    ask(r, &a, STR("inside.example.jp"));
+    expect(a.status == RESOLVE_OK && a.count == 9, "private allowed: %zu", a.count);
+    buffer_drop(&a.list);
+    ask(r, &a, STR("never.example.jp"));
+    expect(a.status == RESOLVE_UNUSABLE, "never allowed");
+    ask(r, &a, STR("lonely.example.jp"));
+    expect(a.status == RESOLVE_LOOP, "REL-06 loopback allowed, and we listen there");
+    rules.allow_private = false;
+    resolver_use(r, &rules);
+    check_hosts(r);
     shut(&r);
     nsd_stop(&n);
 }
@@ -458,11 +585,55 @@ static void test_forget(void)
     name_server_stop(&s);
 }
 
+/* More questions than look-ups may be under way: they wait in turn, and those that are forgotten
+ * count until libunbound has ended them. */
+static void test_many(void)
+{
+    enum {
+        ASKED = LIMIT_RESOLVER_LOOKUPS + 200
+    };
+    static struct asked a[ASKED];
+    struct name_server s;
+    name_server_start(&s, hostile, countof(hostile));
+    struct resolver *r = open_resolver(s.port, false);
+    for (unsigned round = 0; round < 2; round++) {
+        bool is_silent = round == 1;
+        for (int i = 0; i < ASKED; i++) {
+            char domain[64];
+            (void)snprintf(domain, sizeof domain, "%s.n%d.hostile.example",
+                           is_silent ? "silent" : "fair", i);
+            begin(r, &a[i], str_c(domain));
+        }
+        for (int turn = 0; turn < 50; turn++) {
+            loop_turn(loop, 1);
+            expect(resolver_busy(r) <= LIMIT_RESOLVER_LOOKUPS, "bounded: %u", resolver_busy(r));
+        }
+        for (int i = 0; i < ASKED && !is_silent; i++) {
+            wait_for(&a[i]);
+            expect(a[i].done && a[i].status != RESOLVE_RETRY, "%d: %s", i, a[i].why);
+        }
+        if (is_silent)
+            expect(resolver_busy(r) == LIMIT_RESOLVER_LOOKUPS, "all that may: %u",
+                   resolver_busy(r));
+        for (int i = 0; i < ASKED; i++) {
+            resolver_forget(r, &a[i].q);
+            buffer_drop(&a[i].list);
+        }
+        for (int turn = 0; turn < 50 && is_silent; turn++)
+            loop_turn(loop, 1);
+        if (is_silent)
+            expect(resolver_busy(r) == LIMIT_RESOLVER_LOOKUPS, "forgotten, not ended: %u",
+                   resolver_busy(r));
+    }
+    shut(&r);
+    name_server_stop(&s);
+}
+
 static void test_settings(void)
 {
     static const char *const bad[] = {"", "localhost", "127.0.0.1", "127.0.0.1:x", "resolver:53"};
     for (size_t i = 0; i < countof(bad); i++) {
-        struct resolver_settings s = {.forward = bad[i], .port = 25, .own_name = "gate.example"};
+        struct resolver_settings s = {.forward = bad[i], .port = 25};
         buffer_clear(&errors);
         expect(resolver_open(loop, &s, &errors) == NULL, "%s", bad[i]);
         expect(errors.len > 0, "%s", bad[i]);
@@ -475,12 +646,11 @@ int main(void)
     buffer_init(&errors, 1 << 16);
     loop = loop_open(256, 8, &errors);
     must(loop != NULL);
+    set_own();
     const struct test tests[] = {
-        {"OUT-13, OUT-14 NSD", test_nsd},
-        {"OUT-15 hostile answers", test_hostile},
-        {"forgotten questions", test_forget},
-        {"settings", test_settings},
-        {0},
+        {"OUT-13, OUT-14 NSD", test_nsd},     {"OUT-15 hostile answers", test_hostile},
+        {"forgotten questions", test_forget}, {"more questions than look-ups", test_many},
+        {"settings", test_settings},          {0},
     };
     int status = harness_run("resolver", tests);
     loop_close(&loop);
