@@ -1,6 +1,7 @@
 #include "shards/outbox.h"
 
 #include "core/base/heap.h"
+#include "core/base/limit.h"
 #include "core/base/log.h"
 #include "shards/route.h"
 
@@ -292,8 +293,9 @@ void outbox_tick(struct shard *s)
 {
     uint64_t id;
     uint32_t lane;
-    for (uint32_t left = s->later.count; left && turns_take(&s->turns, &s->later, &lane, &id);
-         left--)
+    uint64_t room = LIMIT_DESTINATIONS - u64_min(s->destinations.count, LIMIT_DESTINATIONS);
+    uint64_t left = u64_min(s->later.count, room + FETCHES_PER_TURN);
+    for (; left && turns_take(&s->turns, &s->later, &lane, &id); left--)
         turns_put(&s->turns, &s->ready, lane, id);
     for (uint32_t i = 0; i < LANE_ORGANISATIONS; i++) /* what is free may have grown */
         organisation_free(s, i);

@@ -9,6 +9,7 @@
 
 enum {
     RESOLUTION_FRESH_MS = 60000, /* then libunbound's cache is asked again: TTLs rule */
+    ROUTE_PAUSE_MS = 10000,      /* the longest of the one hop that gets all mail */
     FORGET_MS = 60000,
     FORGET_SOON_MS = 5000,     /* where there are many destinations */
     LOOKUP_PATIENCE_MS = 3000, /* a question may take longer while nobody waits to ask another */
@@ -166,10 +167,12 @@ static uint32_t connections_most(const struct destination *d)
 /* It is down: what waits is deferred, and so is what comes until the pause is over. */
 static void defer_from_now(struct destination *d, struct str why)
 {
+    const struct settings *settings = d->shard->snapshot->settings;
     uint64_t now = loop_now_ms(d->shard->loop);
     buffer_clear(&d->defer_why);
     buffer_put(&d->defer_why, str_head(why, WHY_BYTES_MAX));
-    pace_failed(&d->pace, d->shard->snapshot->settings->retry_first, now);
+    uint64_t longest = settings->route.len ? ROUTE_PAUSE_MS : PACE_PAUSES_MS;
+    pace_failed(&d->pace, u64_min(settings->retry_first, longest), now);
     log_info("destination_down", log_str("destination", buffer_str(&d->name)),
              log_u64("pause_ms", d->pace.pause_ms), log_str("why", why));
     d->resolved = false;
@@ -402,7 +405,8 @@ static bool may_dial(struct destination *d)
     uint32_t whose = route_organisation(d);
     if (left <= kept)
         return transmit_make_room(s, LANE_ORGANISATIONS) && s->outbound_count < used;
-    if (d->connections && d->connections >= left / 4)
+    bool alone = s->snapshot->settings->route.len; /* there is no other destination */
+    if (!alone && d->connections && d->connections >= left / 4)
         return false;
     uint64_t share = d->pace.proven ? left * 2 : left / 2;
     if (s->organisation_connections[whose] < (share ? share : 1))
@@ -479,7 +483,7 @@ void route_tick(struct shard *s)
     struct str name;
     void *value;
     uint64_t now = loop_now_ms(s->loop);
-    uint64_t after = s->destinations.count < LIMIT_DESTINATIONS / 2 ? FORGET_MS : FORGET_SOON_MS;
+    bool many = s->destinations.count > LIMIT_DESTINATIONS / 2;
     uint32_t down = 0;
     while (map_next(&s->destinations, &at, &name, &value)) {
         struct destination *d = value;
@@ -489,7 +493,7 @@ void route_tick(struct shard *s)
             pump_later(
                 d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
         else if (!d->connections && !d->resolving && !anybody_waits(d) && !d->coming &&
-                 now - d->touched_ms > after + d->pace.pause_ms) {
+                 now - d->touched_ms > (many ? FORGET_SOON_MS : FORGET_MS + d->pace.pause_ms)) {
             (void)map_remove(&s->destinations, name);
             forget(d);
         }
