@@ -38,7 +38,7 @@ struct destination *route_of(struct shard *s, struct str domain)
     list_init(&d->unparking);
     list_init(&d->holding);
     list_init(&d->wanting);
-    list_init(&d->asking);
+    list_init(&d->asked);
     list_init(&d->idle);
     pace_init(&d->pace, (uint32_t)settings->outbound_connections_first);
     buffer_init(&d->name, LIMIT_DOMAIN_BYTES + 16);
@@ -227,14 +227,18 @@ static void keep_exchangers(struct destination *d, const struct resolution *answ
 static void stop_asking(struct destination *d)
 {
     struct shard *s = d->shard;
-    list_remove(&d->asking);
+    uint32_t lane;
+    uint64_t next;
     if (!d->resolving)
         return;
+    list_remove(&d->asked);
     d->resolving = false;
     s->lookups--;
-    struct list *next = list_take(&s->asking);
-    if (next)
-        pump_later(owner_of(next, struct destination, asking));
+    if (!turns_take(&s->turns, &s->asking, &lane, &next))
+        return;
+    struct destination *other = (struct destination *)(uintptr_t)next;
+    other->waits_to_ask = false;
+    pump_later(other);
 }
 
 /* Where others wait to ask, the oldest question has had its time: the silence of one domain's
@@ -245,15 +249,18 @@ static bool may_ask(struct destination *d)
     uint64_t now = loop_now_ms(s->loop);
     if (s->lookups < LIMIT_LOOKUPS)
         return true;
-    struct destination *oldest = owner_of(s->asked.next, struct destination, asking);
+    struct destination *oldest = owner_of(s->asked.next, struct destination, asked);
     if (now - oldest->asked_ms >= LOOKUP_PATIENCE_MS) {
         resolver_forget(s->resolver, &oldest->question);
         stop_asking(oldest);
         defer_from_now(oldest, STR("no answer from the DNS in time, and others wait to ask it"));
         return true;
     }
-    if (!list_linked(&d->asking))
-        list_append(&s->asking, &d->asking);
+    uint32_t lane = 0;
+    if (!d->waits_to_ask && turns_peek(&s->turns, &d->queue, &lane)) {
+        turns_put(&s->turns, &s->asking, lane, (uintptr_t)d);
+        d->waits_to_ask = true;
+    }
     return false;
 }
 
@@ -333,8 +340,7 @@ static bool resolve(struct destination *d)
         return d->resolved;
     if (!may_ask(d))
         return false;
-    list_remove(&d->asking);
-    list_append(&d->shard->asked, &d->asking);
+    list_append(&d->shard->asked, &d->asked);
     d->shard->lookups++;
     d->asked_ms = loop_now_ms(d->shard->loop);
     d->resolving = true;
@@ -492,7 +498,8 @@ void route_tick(struct shard *s)
         if (d->queue.count)
             pump_later(
                 d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
-        else if (!d->connections && !d->resolving && !anybody_waits(d) && !d->coming &&
+        else if (!d->connections && !d->resolving && !d->waits_to_ask && !anybody_waits(d) &&
+                 !d->coming &&
                  now - d->touched_ms > (many ? FORGET_SOON_MS : FORGET_MS + d->pace.pause_ms)) {
             (void)map_remove(&s->destinations, name);
             forget(d);

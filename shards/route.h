@@ -35,7 +35,8 @@ struct destination {
     uint32_t connections, connecting;
 
     struct list wanting; /* in shard->wanting while a connection is wanted and none is free */
-    struct list asking;  /* in shard->asked while resolving, in shard->asking before */
+    struct list asked;   /* in shard->asked while resolving */
+    bool waits_to_ask;   /* it stands in shard->asking */
     uint64_t asked_ms;
     struct question question;
     bool is_route; /* it is the route, a host and port that we were told, not a domain */

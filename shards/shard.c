@@ -430,7 +430,6 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     list_init(&s->unparking);
     list_init(&s->holding);
     list_init(&s->asked);
-    list_init(&s->asking);
     list_init(&s->wanting);
     map_init(&s->mails, random_u64());
     map_init(&s->destinations, random_u64());

@@ -141,9 +141,9 @@ struct shard {
     bool organisation_held[LANE_ORGANISATIONS];      /* in `ready`: it has its share */
     struct map mails;                                /* id -> struct mail, being worked on */
     struct map destinations;                         /* domain or route -> struct destination */
-    struct list asked;   /* destinations about which the DNS was asked, oldest first */
-    struct list asking;  /* those that wait to ask it */
-    struct list wanting; /* those that wait for a connection of `outbound_total` */
+    struct list asked;        /* destinations about which the DNS was asked, oldest first */
+    struct turn_queue asking; /* those that wait to ask it */
+    struct list wanting;      /* those that wait for a connection of `outbound_total` */
     uint32_t lookups, destinations_down;
     uint32_t organisation_connections[LANE_ORGANISATIONS]; /* outbound; who caused the dial */
     struct list pumping; /* destinations with something to start */

@@ -63,7 +63,8 @@ enum {
     LIMIT_DESTINATIONS = 10000, /* of one worker; mail for more waits as ids */
 
     /* DNS */
-    LIMIT_LOOKUPS = 1000,  /* domains that one worker asks about at once; libunbound takes 4096 */
+    LIMIT_LOOKUPS = 200, /* domains that one worker asks about at once; what waits beyond that takes
+                              turns, in libunbound (256 sockets) it would not */
     LIMIT_EXCHANGERS = 64, /* MX records looked at for one domain */
     LIMIT_ADDRESSES = 16,  /* addresses of one exchanger */
 

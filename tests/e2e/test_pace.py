@@ -1,5 +1,6 @@
 """Whose turn it is: floods, dead, slow and sticky destinations beside mail for others. Rows OUT-18,
 DOS-06 and DOS-09 of the list of attacks."""
+import concurrent.futures
 import time
 import unittest
 
@@ -91,15 +92,17 @@ class Dos06(PaceCase):
     def test_DOS_06_all_due_in_one_second(self):
         slow = self.domain("nine.example", Slow(0.1))
         self.domain("new.example")
-        due = int(time.time()) + 14
+        due = int(time.time()) + 20
         until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(due))
-        with self.gate.client() as c:
-            for n in range(self.COUNT):
-                c.expect(f"MAIL FROM:<{SENDER}> HOLDUNTIL={until}", 250)
-                c.expect(f"RCPT TO:<x{n}@nine.example>", 250)
-                c.expect("DATA", 354)
-                c.send(simple_mail(SENDER, ["x@nine.example"], f"{n}") + b".\r\n")
-                self.assertEqual(c.reply().code, 250)
+        content = simple_mail(SENDER, ["x@nine.example"])
+
+        def deliver(n):
+            with self.gate.client() as c:
+                return [c.mail(SENDER, [f"x{n}.{k}@nine.example"], content,
+                               f" HOLDUNTIL={until}").code for k in range(self.COUNT // 15)]
+        with concurrent.futures.ThreadPoolExecutor(15) as crowd:
+            for codes in crowd.map(deliver, range(15)):
+                self.assertEqual(set(codes), {250})
         self.assertLess(time.time(), due, "all are in before the first is due")
         time.sleep(due + 0.5 - time.time())
         for n in range(5):
@@ -137,11 +140,9 @@ class Dos09(PaceCase):
     def test_DOS_09_dead_domains(self):
         self.domain("live.example")
         for n in range(self.COUNT):
-            if n % 40 == 0:
-                self.dns.zones[f"d{n}.dead.example"] = "DROP"
-            elif n % 3 == 0:
-                pass  # NXDOMAIN
-            elif n % 3 == 1:
+            if n % 3 == 0:
+                continue  # NXDOMAIN
+            if n % 3 == 1:
                 self.dns.zones[f"d{n}.dead.example"] = "SERVFAIL"
             else:
                 self.domain(f"d{n}.dead.example", Hang() if n % 2 else Shut())
@@ -155,7 +156,7 @@ class Dos09(PaceCase):
             most = max(most, worker["lookups"])
             self.assertLessEqual(worker["destinations"], 10000)
             time.sleep(1)
-        self.assertLessEqual(most, 1000, "questions under way")
+        self.assertLessEqual(most, 200, "questions under way")
         if not sanitized():
             self.assertLess(self.gate.memory_peak() - before, 200 << 20)
         # negative answers are kept: a domain is not asked about for each of its mails
