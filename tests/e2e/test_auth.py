@@ -108,6 +108,35 @@ class Auth(unittest.TestCase):
                 except (Closed, ssl.SSLError, ConnectionError):
                     pass  # closing is right, too
 
+    def test_TLSIN_02_an_attackers_prefix_before_a_victims_mail(self):
+        """What came in clear text is no sender, no recipient and no user inside TLS, wherever its
+        segments were cut."""
+        prefix = b"STARTTLS\r\nMAIL FROM:<evil@int.example>\r\nRCPT TO:<evil@ext.example>\r\n"
+        through = 0
+        for service in ("submission", "relay"):
+            for cut in (10, 30, len(prefix)):
+                with self.subTest(service=service, cut=cut), \
+                        Client(getattr(self.gate, service), ehlo="a.example") as c:
+                    name = f"victim {service} {cut}"
+                    c.send(prefix[:cut], prefix[cut:])
+                    try:
+                        self.assertEqual(c.reply().code, 220)
+                        self.assertEqual(c.pending, b"", "a reply too many")
+                        c._wrap()
+                        c.ehlo("b.example")
+                        if service == "submission":
+                            self.assertEqual(c.auth(SENDER, PASSWORD).code, 235)
+                    except (Closed, ssl.SSLError, ConnectionError):
+                        continue  # closing is right, too
+                    through += 1
+                    c.expect(f"RCPT TO:<{RECIPIENT}>", 503)
+                    reply = c.mail(SENDER, RECIPIENT, simple_mail(SENDER, RECIPIENT, name))
+                    self.assertEqual(reply.code, 250, reply)
+                    mail = self.gate.show(self.gate.mail_with(name)["id"])
+                    self.assertEqual([r["address"] for r in mail["recipients"]], [RECIPIENT])
+                    self.assertEqual(mail["sender"], SENDER)
+        self.assertGreaterEqual(through, 2, "a prefix in one segment is dropped")
+
     def test_TLSIN_03_nothing_is_remembered(self):
         with Client(self.gate.submission, ehlo="a.example") as c:
             c.starttls(ehlo=None)
