@@ -125,7 +125,7 @@ static struct resolver *open_resolver(uint16_t port, bool allow_loopback)
 static void shut(struct resolver **r)
 {
     resolver_close(r);
-    for (int turn = 0; turn < 3; turn++)
+    for (int turn = 0; turn < 50; turn++) /* hundreds of polls of its sockets end */
         loop_turn(loop, 1);
 }
 
