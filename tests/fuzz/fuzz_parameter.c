@@ -5,6 +5,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "core/mail/parameter.h"
+#include "core/mail/utf8.h"
 
 #include <regex.h>
 #include <stdlib.h>
@@ -14,8 +15,9 @@ enum {
     WORD_BYTES = 8192
 };
 
-#define XCHAR     "([!-*,-<>-~]|[+][2-6][0-9A-F]|[+]7[0-9A-E])"
-#define LIST_WORD "(SUCCESS|FAILURE|DELAY)"
+#define XCHAR      "([!-*,-<>-~]|[+][2-6][0-9A-F]|[+]7[0-9A-E])"
+#define XCHAR_UTF8 "([!-*,-<>-~\x80-\xff]|[+][2-6][0-9A-F]|[+]7[0-9A-E]|[+][89A-F][0-9A-F])"
+#define LIST_WORD  "(SUCCESS|FAILURE|DELAY)"
 
 /* The names, what a value looks like, and how many bytes it may have. "": takes none. */
 static struct row {
@@ -54,7 +56,7 @@ static struct row {
      "NOTIFY",
      false,
      {0}},
-    {"ORCPT", PARAMETER_DSN, false, false, XCHAR "+", 500, "ORCPT", false, {0}},
+    {"ORCPT", PARAMETER_DSN, false, false, XCHAR_UTF8 "+", 500, "ORCPT", false, {0}},
 };
 
 static bool has_form(struct row *r, const char *value)
@@ -72,24 +74,38 @@ static bool has_form(struct row *r, const char *value)
     return regexec(&r->regex, value, 0, NULL, 0) == 0 && strlen(value) <= r->bytes;
 }
 
-/* "type;address", of which the form says nothing. */
-static bool is_orcpt(const char *raw)
+static struct str decode(const char *raw, char *to, size_t room)
 {
-    char decoded[512];
     size_t len = 0;
-    while (*raw && len < sizeof decoded - 1) {
+    while (*raw && len < room) {
         char digits[3] = {0};
-        decoded[len] = *raw++;
-        if (decoded[len] == '+') {
+        to[len] = *raw++;
+        if (to[len] == '+') {
             memcpy(digits, raw, 2);
-            decoded[len] = (char)strtoul(digits, NULL, 16);
+            to[len] = (char)strtoul(digits, NULL, 16);
             raw += 2;
         }
         len++;
     }
-    decoded[len] = '\0';
-    const char *semicolon = strchr(decoded, ';');
-    return semicolon && semicolon != decoded && semicolon[1] != '\0';
+    return str_from(to, len);
+}
+
+/* "type;address", of which the form says nothing; UTF-8 as it is has type utf-8 (RFC 6533 3). */
+static bool is_orcpt(const char *raw)
+{
+    char room[512];
+    struct str decoded = decode(raw, room, sizeof room), rest = decoded;
+    size_t semicolon = str_find(decoded, ';');
+    if (!utf8_is_ascii(str_c(raw)) && strncasecmp(raw, "utf-8;", 6) != 0)
+        return false;
+    while (rest.len) {
+        uint32_t c;
+        size_t bytes = utf8_take(rest, &c);
+        if (!bytes || utf8_is_control(c) || utf8_is_hidden(c))
+            return false;
+        rest = str_skip(rest, bytes);
+    }
+    return semicolon != SIZE_MAX && semicolon > 0 && semicolon + 1 < decoded.len;
 }
 
 /* What the forms do not say. */
@@ -123,8 +139,9 @@ static struct row *find(const char *name, bool of_mail, unsigned offered)
 /* The reply, or 0 where it depends on a date. */
 static unsigned model_word(struct model *m, char *word, bool of_mail, unsigned offered)
 {
+    bool utf8 = !of_mail && offered & PARAMETER_IN_UTF8;
     for (const char *c = word; *c; c++)
-        if (*c <= ' ' || *c > '~')
+        if ((unsigned char)*c <= ' ' || *c == 0x7F || (!utf8 && (unsigned char)*c > 0x7F))
             return 501;
     char *value = strchr(word, '=');
     if (value)
@@ -228,7 +245,14 @@ static void check_rcpt(const struct model *m, const struct parameter_rcpt *p)
     for (size_t i = 0; i < countof(notify); i++)
         want |= words && strcasestr(words, notify[i].word) ? notify[i].bit : 0;
     must(p->notify == want);
-    must(is_decoded(orcpt ? orcpt : "", p->orcpt));
+    char room[512];
+    struct str decoded = decode(orcpt ? orcpt : "", room, sizeof room), old = STR("rfc822;");
+    if (utf8_is_ascii(decoded) || strncasecmp(decoded.at, old.at, old.len) != 0) {
+        must(str_eq(p->orcpt, decoded));
+        return;
+    }
+    must(str_starts(p->orcpt, STR("utf-8;")));
+    must(str_eq(str_skip(p->orcpt, 6), str_skip(decoded, old.len)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
