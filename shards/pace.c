@@ -49,6 +49,11 @@ bool pace_slowed(struct pace *p)
     return fewer;
 }
 
+void pace_try(struct pace *p, uint64_t now_ms)
+{
+    p->until_ms = u64_min(p->until_ms, now_ms);
+}
+
 void pace_failed(struct pace *p, uint64_t longest_ms, uint64_t now_ms)
 {
     if (pace_is_down(p, now_ms))

@@ -46,6 +46,9 @@ void pace_greeted(struct pace *p);             /* a connection got through: up *
 void pace_took(struct pace *p, uint32_t most); /* a mail was taken */
 bool pace_slowed(struct pace *p);              /* "too much"; true: fewer connections now */
 
+/* A person says that it may answer now: a pause ends, and one connection tries. */
+void pace_try(struct pace *p, uint64_t now_ms);
+
 /* None of its exchangers answered. Within a pause nothing changes. */
 void pace_failed(struct pace *p, uint64_t longest_ms, uint64_t now_ms);
 

@@ -483,6 +483,19 @@ static void forget(struct destination *d)
     heap_drop(d);
 }
 
+void route_try(struct shard *s)
+{
+    struct map_entry *at = NULL;
+    struct str name;
+    void *value;
+    while (map_next(&s->destinations, &at, &name, &value)) {
+        struct destination *d = value;
+        pace_try(&d->pace, loop_now_ms(s->loop));
+        d->resolved = d->resolved && d->connections; /* its exchangers may be others now */
+        pump_later(d);
+    }
+}
+
 void route_tick(struct shard *s)
 {
     struct map_entry *at = NULL;

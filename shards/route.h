@@ -89,5 +89,6 @@ bool route_is_crowded(const struct destination *d);
 
 void route_turn(struct shard *s); /* start what can be started */
 void route_tick(struct shard *s); /* every second: forget the unused */
+void route_try(struct shard *s);  /* destinations that are down are tried when mail comes */
 
 #endif

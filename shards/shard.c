@@ -243,6 +243,9 @@ static void hear_coordinator(struct shard *s, const struct cell *c)
     case CELL_COMMANDED:
         answer(s, c);
         return;
+    case CELL_RETRY:
+        route_try(s);
+        return;
     case CELL_STOP:
         s->stopping = true;
         intake_stop_all(s);

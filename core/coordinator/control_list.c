@@ -167,7 +167,11 @@ static bool flush_step(struct coordinator *c, struct client *client)
 
 void control_on_flush(struct coordinator *c, struct client *client)
 {
-    (void)c;
-    if (parse_filter(client))
-        client->step = flush_step;
+    const struct cell retry = {.kind = CELL_RETRY};
+    if (!parse_filter(client))
+        return;
+    client->step = flush_step;
+    /* before the mails become due: else they would only be put off until a pause is over */
+    for (uint32_t i = 0; i < c->set.worker_count; i++)
+        coordinator_put_worker(c, i, &retry);
 }

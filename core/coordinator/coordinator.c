@@ -249,6 +249,7 @@ static void hear_keeper(struct coordinator *c, uint32_t partition, const struct 
     case CELL_PULSE:
     case CELL_COMMAND:
     case CELL_COMMANDED:
+    case CELL_RETRY:
     case CELL_STOP:
     case CELL_STOPPED:
     case CELL_WORK:
@@ -296,6 +297,7 @@ static void hear_worker(struct coordinator *c, uint32_t worker, const struct cel
     case CELL_PUBLISH:
     case CELL_ANCHORED:
     case CELL_COMMANDED:
+    case CELL_RETRY:
     case CELL_STOP:
     case CELL_WORK:
     case CELL_WORKED:

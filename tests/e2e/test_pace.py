@@ -86,6 +86,22 @@ class Concurrency(PaceCase):
         self.assertGreater(self.status()["counters"]["outbound_slowed"], 0)
 
 
+class Down(PaceCase):
+    settings = {"retry_first": "60s"}
+
+    def test_a_flush_ends_a_pause(self):
+        address = self.domain("mended.example", Shut())
+        self.gate.send("a@mended.example", "waits")
+        mail = self.gate.mail_with("waits")["id"]
+        for dials in range(1, 6):  # the next pause would be 16 s and more
+            wait_until(lambda n=dials: self.hops.opened[address] >= n, QUICK, f"dial {dials}")
+            self.gate.wait_states(mail, "retry", QUICK)
+            self.gate.ctl("flush")
+        self.hops.kinds.pop(address)
+        wait_until(lambda: self.gate.ctl("flush") is not None and
+                   self.hops.to("a@mended.example"), QUICK, "the mail, when a person says now", 0.5)
+
+
 class Dos06(PaceCase):
     COUNT = 1500
 

@@ -8,8 +8,8 @@ enum {
     LONGEST = 300000
 };
 
-/* A story: t a mail is taken, s "slow down", f none of its exchangers answers, g a greeting, and
- * + a second goes by. Beside it what may be open after each. */
+/* A story: t a mail is taken, s "slow down", f none of its exchangers answers, p a person
+ * says "now", g a greeting, and + a second goes by. Beside it what may be open after each. */
 static const struct {
     const char *name, *story;
     uint32_t limit[16];
@@ -30,6 +30,8 @@ static const struct {
     {"a greeting ends it: the next pause is the first", "f+f++gf+", {0, 1, 0, 0, 1, 2, 0, 1}},
     {"within a pause nothing gets worse", "fff+", {0, 0, 0, 1}},
     {"down forgets what was learnt", "tttttfffff+g", {2, 3, 3, 3, 4, 0, 0, 0, 0, 0, 1, 2}},
+    {"a person ends a pause, for one try", "f+f+pf+", {0, 1, 0, 0, 1, 0, 0}},
+    {"and changes nothing while up", "ptsp", {2, 2, 1, 1}},
     {"but not that one is enough", "sf+g", {1, 0, 1, 1}},
 };
 
@@ -49,6 +51,9 @@ static void test_stories(void)
                 break;
             case 'f':
                 pace_failed(&p, LONGEST, now);
+                break;
+            case 'p':
+                pace_try(&p, now);
                 break;
             case 'g':
                 pace_greeted(&p);
