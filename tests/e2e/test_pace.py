@@ -102,7 +102,6 @@ class Down(PaceCase):
                    self.hops.to("a@mended.example"), QUICK, "the mail, when a person says now", 0.5)
 
 
-@unittest.skipIf(sanitized(), "it is about load")
 class Dos06(PaceCase):
     COUNT = 1500
 
