@@ -118,7 +118,7 @@ static bool configure(struct resolver *r, struct buffer *errors)
         {"edns-buffer-size:", "1232"},
         /* a resolver that is silent about one domain is not dead for the others */
         {"infra-keep-probing:", "yes"},
-        {"infra-cache-max-rtt:", "2000"},
+        {"infra-cache-max-rtt:", "4000"},
         /* every question goes to the configured resolvers, which may be here */
         {"do-not-query-localhost:", "no"},
         {"unblock-lan-zones:", "yes"},
