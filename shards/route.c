@@ -508,9 +508,8 @@ void route_tick(struct shard *s)
         struct destination *d = value;
         down += pace_is_down(&d->pace, now);
         unpark(d);
-        if (d->queue.count)
-            pump_later(
-                d); /* heals a lost wake-up: a slot of outbound_total that came free elsewhere */
+        if (d->queue.count) /* heals a lost wake-up */
+            pump_later(d);
         else if (!d->connections && !d->resolving && !d->waits_to_ask && !anybody_waits(d) &&
                  !d->coming &&
                  now - d->touched_ms > (many ? FORGET_SOON_MS : FORGET_MS + d->pace.pause_ms)) {

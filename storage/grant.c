@@ -161,7 +161,9 @@ void grant_adopt(struct partition *p, const struct extent *e, uint32_t count)
     }
 }
 
-bool grant_load(struct partition *p, struct buffer *errors)
+/* Each extent that the index says is in use, and whose it is. */
+static bool each_extent(struct partition *p, struct buffer *errors,
+                        void (*see)(struct partition *p, uint64_t id, const struct extent *e))
 {
     struct key from = key_start(KEY_EXTENT), until = key_start((enum index_key)(KEY_EXTENT + 1));
     struct cursor *c = cursor_open(p->index, key_str(&from), key_str(&until));
@@ -173,12 +175,23 @@ bool grant_load(struct partition *p, struct buffer *errors)
         struct extent e = {.segment = load32(key.at + 1),
                            .generation = load32(value.at + 8),
                            .offset = (uint64_t)load32(key.at + 5) * LIMIT_EXTENT_BYTES};
-        grant_adopt(p, &e, 1);
+        see(p, load64(value.at), &e);
     }
     cursor_close(&c);
     if (result == INDEX_BROKEN)
-        buffer_printf(errors, "%s: the index can't be read (extents)", p->path);
+        buffer_printf(errors, "%s: the index can't be read (extents); look at the disk", p->path);
     return result == INDEX_ABSENT;
+}
+
+static void see_live(struct partition *p, uint64_t id, const struct extent *e)
+{
+    (void)id;
+    grant_adopt(p, e, 1);
+}
+
+bool grant_load(struct partition *p, struct buffer *errors)
+{
+    return each_extent(p, errors, see_live);
 }
 
 /* Said once for each mail: by the first of its extents that is missing. Its states stay: when the
@@ -205,23 +218,14 @@ static void name_missing(struct partition *p, uint64_t id, uint32_t segment, uin
     message_drop(&m);
 }
 
+static void see_missing(struct partition *p, uint64_t id, const struct extent *e)
+{
+    struct segment *s;
+    if (!slot_of(p, e, &s))
+        name_missing(p, id, e->segment, e->offset);
+}
+
 bool grant_name_missing(struct partition *p, struct buffer *errors)
 {
-    struct key from = key_start(KEY_EXTENT), until = key_start((enum index_key)(KEY_EXTENT + 1));
-    struct cursor *c = cursor_open(p->index, key_str(&from), key_str(&until));
-    struct str key, value;
-    enum index_result result = c ? INDEX_FOUND : INDEX_BROKEN;
-    while (c && (result = cursor_next(c, &key, &value)) == INDEX_FOUND) {
-        if (key.len != 9 || value.len != 12)
-            continue;
-        struct extent e = {.segment = load32(key.at + 1),
-                           .offset = (uint64_t)load32(key.at + 5) * LIMIT_EXTENT_BYTES};
-        struct segment *s;
-        if (!slot_of(p, &e, &s))
-            name_missing(p, load64(value.at), e.segment, e.offset);
-    }
-    cursor_close(&c);
-    if (result == INDEX_BROKEN)
-        buffer_printf(errors, "%s: the index can't be read (extents); look at the disk", p->path);
-    return result == INDEX_ABSENT;
+    return each_extent(p, errors, see_missing);
 }

@@ -37,9 +37,9 @@ struct completion {
 
 struct loop {
     struct io_uring ring;
-    bool bound; /* to its thread, by the first turn */
-    bool hurried;
-    uint64_t watch_us; /* do not wait in this turn */
+    bool bound;        /* to its thread, by the first turn */
+    bool hurried;      /* do not wait in this turn */
+    uint64_t watch_us; /* look out so long before waiting in this turn */
     uint64_t now_ms;
 
     struct io_uring_buf_ring *buffer_ring;
