@@ -51,6 +51,23 @@ enum {
     LIMIT_GROUP_BYTES = 16 << 20,    /* one journal group */
     LIMIT_RECORD_BYTES = 8 << 20,    /* one record; 10,000 recipients fit */
 
+    /* Words and expressions of an organisation (core/policy/match). Ten thousand words are 2 MB of
+     * database and 0.2 s of compiling; a scan of a mail has 4 bytes a pattern. */
+    LIMIT_PATTERNS = 100000,
+    LIMIT_DICTIONARIES = 1000,
+    LIMIT_PATTERN_BYTES = 4096,         /* as written; folding and escapes make it longer */
+    LIMIT_PATTERN_FOLDED_BYTES = 15000, /* Hyperscan takes 16,000 */
+    LIMIT_PATTERN_SOURCE_BYTES = 16 << 20,
+    LIMIT_PATTERN_STATE_BYTES = 4096, /* kept between pieces of a text, for one expression */
+    LIMIT_PATTERN_DATABASE_BYTES = 8 << 20,
+    LIMIT_MATCH_FILE_BYTES = 256 << 20,
+    LIMIT_MATCH_STREAM_BYTES = 64 << 10, /* for all: four streams a mail that is being judged */
+    LIMIT_MATCH_HITS = 16384,            /* patterns found in one mail, 152 bytes each */
+
+    /* Matches reported while a text is read; some 10 ns each. More: the mail is held. */
+    LIMIT_MATCH_EVENTS = 100000,
+    LIMIT_MATCH_EVENTS_PER_BYTE = 8,
+
     /* Threads */
     LIMIT_RING_CELLS = 4096,
     LIMIT_CELLS_PER_TURN = 512,
