@@ -45,6 +45,7 @@ struct program {
     struct coordinator_worker workers[LIMIT_SHARDS];
     struct coordinator_settings coordinator;
     struct shard_secrets secrets;
+    struct acceptor_peers peers;
     struct buffer errors;
 };
 
@@ -251,6 +252,7 @@ static void make_shard(struct program *p, uint32_t index, uint32_t core)
         .to_coordinator = p->workers[index].from,
         .listeners = listeners,
         .listener_count = count,
+        .peers = &p->peers,
     };
     p->shards[index] = shard_make(&s, &p->errors);
     if (!p->shards[index])
@@ -325,6 +327,7 @@ static void prepare(struct program *p)
     p->secrets.made_ms = clock_monotonic_ms();
     random_bytes(p->secrets.tickets, sizeof p->secrets.tickets);
     random_bytes(p->secrets.scram, sizeof p->secrets.scram);
+    p->peers.count = p->shard_count;
     for (uint32_t i = 0; i < p->shard_count; i++) {
         p->workers[i].from = ring_make(&p->port);
         make_shard(p, i, core_of(&cores, i));

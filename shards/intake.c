@@ -359,6 +359,7 @@ static void start_content(struct intake *i)
     i->id = shard_new_id(s, p);
     header_init(&i->header);
     i->deposit = deposit_make(s, p, i->id, i->session.asked.size, deposit_ready, i);
+    shard_expect(s, p);
 }
 
 /* ---- events of the session */
@@ -632,6 +633,7 @@ static void on_gone(struct connection *c)
     smtp_server_drop(&i->session);
     buffer_drop(&i->organisation);
     slab_give(&s->intakes, i);
+    acceptor_closed(s->peers, s->index);
 }
 
 static void learn_client(struct intake *i)
@@ -783,6 +785,7 @@ static void accepted(struct acceptor *a, int fd)
     struct intake *i = slab_take(&s->intakes);
     if (!i) {
         loop_close_fd(s->loop, fd);
+        acceptor_closed(s->peers, s->index);
         return;
     }
     count(smtpd_connections);
@@ -818,6 +821,7 @@ void intake_prepare(struct shard *s, const struct shard_listener *listeners, uin
     for (uint32_t n = 0; n < count && n < LIMIT_LISTENERS; n++) {
         s->acceptors[n].fd = listeners[n].fd;
         s->acceptors[n].tag = (uint32_t)listeners[n].service;
+        acceptor_join(&s->acceptors[n], s->peers, s->index);
         s->acceptor_count++;
     }
 }

@@ -3,7 +3,8 @@
  * Waking a core that sleeps costs some 50 us, a fifth of what a lone client waits for its 250. So
  * when commits have lately come one by one, and soon enough, the worker looks out for the answer
  * instead of sleeping (loop_watch()). As soon as two are under way it sleeps as ever: then there is
- * other work to do meanwhile.
+ * other work to do meanwhile. For the same reason the keeper is told when a lone client begins to
+ * send content: it is awake when the commit comes.
  *
  * Thread   the shard's; pure.
  * Time     nanoseconds of one clock, as arguments.
@@ -21,9 +22,14 @@ struct lone {
 };
 
 void lone_asked(struct lone *l, uint64_t now_ns);
-void lone_answered(struct lone *l, uint64_t now_ns);
+
+/* How long it took, when alone as usual; else 0. */
+uint64_t lone_answered(struct lone *l, uint64_t now_ns);
 
 /* For how many microseconds to look out, at most `limit_us`; 0: sleep. */
 uint64_t lone_watch_us(const struct lone *l, uint64_t limit_us);
+
+/* Is the next commit likely to be alone? */
+bool lone_is_usual(const struct lone *l);
 
 #endif

@@ -23,6 +23,7 @@ enum {
     LOOP_ENTRIES = 4096,
     WAITERS_MAX = 200000,
     PULSE_MS = 1000,
+    BUSY_WATCH_US = 5, /* with commits under way: a yield is cheaper than a sleep and its wake-up */
     TURN_MS_MAX = 1000,
 };
 
@@ -78,12 +79,22 @@ bool shard_commit(struct shard *s, struct shard_partition *p, struct unit *u,
     return shard_ask(s, p->ask, &c, answered, owner);
 }
 
+void shard_expect(struct shard *s, struct shard_partition *p)
+{
+    struct cell c = {.kind = CELL_EXPECT, .a = s->snapshot->settings->commit_watch};
+    if (c.a && lone_is_usual(&s->lone))
+        ring_put(p->ask, &c);
+}
+
 static void answer(struct shard *s, const struct cell *c)
 {
     struct waiter *slot = slab_get(&s->waiters, c->request);
     must(slot != NULL);
-    if (list_linked(&slot->commit))
-        lone_answered(&s->lone, clock_monotonic_ns());
+    if (list_linked(&slot->commit)) {
+        uint64_t took_ns = lone_answered(&s->lone, clock_monotonic_ns());
+        if (took_ns)
+            acceptor_answered(s->peers, s->index, took_ns / 1000);
+    }
     list_remove(&slot->commit);
     struct waiter w = *slot;
     slab_give(&s->waiters, slot);
@@ -366,7 +377,8 @@ static void turn(struct shard *s)
     speak(s);
     uint64_t wait = u64_min(TURN_MS_MAX, next > now ? next - now : 0);
     wait = u64_min(wait, !list_empty(&s->pumping) ? 1 : outbox_wait_ms(s));
-    loop_watch(s->loop, lone_watch_us(&s->lone, s->snapshot->settings->commit_watch));
+    uint64_t watch_us = lone_watch_us(&s->lone, s->snapshot->settings->commit_watch);
+    loop_watch(s->loop, s->lone.open > 1 ? BUSY_WATCH_US : watch_us);
     /* replies go out before the log is written: nobody waits for a line */
     loop_turn(s->loop, s->stopped || log_waiting() ? 0 : wait);
     log_flush();
@@ -447,6 +459,8 @@ struct shard *shard_make(const struct shard_settings *given, struct buffer *erro
     for (uint32_t i = 0; i < given->listener_count; i++)
         own_listen(&s->own, given->listeners[i].fd);
     use_settings(s);
+    s->peers = given->peers;
+    s->peers->at[s->index] = (struct acceptor_peer){.loop = s->loop, .acceptors = s->acceptors};
     intake_prepare(s, given->listeners, given->listener_count);
     transmit_prepare(s);
     return s;

@@ -69,6 +69,7 @@ struct shard_settings {
     struct ring *to_coordinator;
     const struct shard_listener *listeners;
     uint32_t listener_count;
+    struct acceptor_peers *peers; /* the same for all workers; place `index` is filled in */
 };
 
 enum shard_lapse { /* one FIFO of deadlines for each length */
@@ -118,6 +119,7 @@ struct shard {
     /* inbound */
     struct acceptor acceptors[LIMIT_LISTENERS];
     uint32_t acceptor_count;
+    struct acceptor_peers *peers;
     struct smtp_server_settings server_settings[3]; /* by enum smtp_service */
     struct slab intakes;
     struct guard guard;
@@ -184,6 +186,9 @@ NODISCARD bool shard_commit(struct shard *s, struct shard_partition *p, struct u
                             void (*answered)(struct waiter *, const struct cell *), void *owner);
 NODISCARD bool shard_ask(struct shard *s, struct ring *r, struct cell *question,
                          void (*answered)(struct waiter *, const struct cell *), void *owner);
+
+/* Content of a mail for this partition begins: its commit may be near. */
+void shard_expect(struct shard *s, struct shard_partition *p);
 
 void shard_deadline(struct shard *s, enum shard_lapse which, struct deadline *d);
 

@@ -113,6 +113,7 @@ struct partition {
     uint64_t horizon_ms; /* what is due below it is ARMed by us */
     struct refill refill;
     struct clock_anchor anchor_pending;
+    uint64_t watch_until_ns; /* of rest(); 0: sleep at once */
     bool anchor_waits;
     bool group_matters; /* the group holds more than an anchor: it must be proven */
     bool unconfirmed;   /* the last group has no successor yet */

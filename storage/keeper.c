@@ -11,6 +11,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
@@ -126,6 +129,10 @@ static bool answer_late(struct partition *p, struct asked *a)
         refill_start(p, &a->cell);
         a->answered = true;
         return true;
+    case CELL_EXPECT:
+        p->watch_until_ns = clock_monotonic_ns() + a->cell.a * 1000;
+        a->answered = true;
+        return true;
     case CELL_ANCHORED:
         p->anchor_pending = (struct clock_anchor){a->cell.a, a->cell.b};
         p->anchor_waits = true;
@@ -177,6 +184,7 @@ static void fail_units(struct partition *p, size_t count)
 
 static void commit_turn(struct partition *p)
 {
+    p->watch_until_ns = 0;
     size_t count = commit_group(p, p->asked_count);
     bool wrote = p->group.records > 0 && commit_write(p);
     if (p->failed)
@@ -369,9 +377,21 @@ static int sleep_ms(const struct partition *p)
     return p->unconfirmed && !p->failed ? CONFIRM_IDLE_MS : SLEEP_MS;
 }
 
+/* A worker expects to ask soon: waking would take longer than it. Whoever else wants the core has
+ * it. */
+static void watch(struct partition *p)
+{
+    while (p->watch_until_ns && is_quiet(p))
+        if (clock_monotonic_ns() >= p->watch_until_ns)
+            p->watch_until_ns = 0;
+        else
+            (void)sched_yield();
+}
+
 static void rest(struct partition *p)
 {
     log_flush();
+    watch(p);
     port_drowse(&p->port);
     if (is_quiet(p) && !atomic_load(&p->stop)) {
         struct pollfd fd = {.fd = p->port.wake_fd, .events = POLLIN};
@@ -413,6 +433,9 @@ void keeper_finish(struct partition *p)
 void *keeper_main(void *partition)
 {
     struct partition *p = partition;
+    char name[16];
+    (void)snprintf(name, sizeof name, "keeper-%u", p->settings.number % 1000);
+    (void)prctl(PR_SET_NAME, name);
     index_thread_start();
     if (p->coordinator) {
         ring_put(p->coordinator,

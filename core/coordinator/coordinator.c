@@ -240,6 +240,7 @@ static void hear_keeper(struct coordinator *c, uint32_t partition, const struct 
     case CELL_FETCHED:
     case CELL_GRANT:
     case CELL_GRANTED:
+    case CELL_EXPECT:
     case CELL_REVOKE:
     case CELL_REFILL:
     case CELL_DUE:
@@ -287,6 +288,7 @@ static void hear_worker(struct coordinator *c, uint32_t worker, const struct cel
     case CELL_FETCHED:
     case CELL_GRANT:
     case CELL_GRANTED:
+    case CELL_EXPECT:
     case CELL_REVOKE:
     case CELL_ARM:
     case CELL_REFILL:

@@ -1,6 +1,7 @@
 #include "core/io/acceptor.h"
 
 #include "core/base/base.h"
+#include "core/base/heap.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +15,7 @@ enum {
     BACKLOG = 4096,
     PAUSE_MS = 100,
     TURNED_AWAY_MAX = 64, /* in a pause */
+    STEP = 32, /* the part by which the usual time of an answer moves, so that it is a median */
 };
 
 bool acceptor_parse(struct str text, struct sockaddr_storage *out, socklen_t *len)
@@ -121,15 +123,133 @@ static void go_on(struct timer *t)
         loop_accept(a->loop, &a->op, a->fd);
 }
 
+/* ---- fair shares ---- */
+
+struct handover {
+    struct op op;
+    struct acceptor *from;
+    int fd;
+    uint32_t to;
+};
+
+static void take(struct acceptor *a, int fd)
+{
+    if (!a->stopped) {
+        a->accepted(a, fd);
+        return;
+    }
+    loop_close_fd(a->loop, fd);
+    if (a->peers)
+        acceptor_closed(a->peers, a->self);
+}
+
+static void on_handed(struct op *op)
+{
+    if (op->result >= 0)
+        take(op->owner, op->result);
+}
+
+static void count_open(struct acceptor_peers *p, uint32_t index, bool more)
+{
+    if (more)
+        (void)atomic_fetch_add_explicit(&p->at[index].open, 1, memory_order_relaxed);
+    else
+        (void)atomic_fetch_sub_explicit(&p->at[index].open, 1, memory_order_relaxed);
+}
+
+void acceptor_closed(struct acceptor_peers *peers, uint32_t self)
+{
+    count_open(peers, self, false);
+}
+
+static void on_handover(struct op *op)
+{
+    struct handover *h = op->owner;
+    struct acceptor *a = h->from;
+    if (op->result < 0) { /* its ring is full, or it has not begun */
+        count_open(a->peers, h->to, false);
+        count_open(a->peers, a->self, true);
+        take(a, h->fd);
+    }
+    heap_drop(h);
+}
+
+void acceptor_answered(struct acceptor_peers *peers, uint32_t self, uint64_t us)
+{
+    atomic_uint_fast32_t *at = &peers->at[self].answer_us;
+    uint64_t usual = atomic_load_explicit(at, memory_order_relaxed);
+    if (usual == 0)
+        usual = us;
+    else if (us > usual)
+        usual += usual / STEP + 1;
+    else if (us < usual)
+        usual -= usual / STEP;
+    atomic_store_explicit(at, (uint32_t)u64_min(usual, UINT32_MAX), memory_order_relaxed);
+}
+
+/* Of workers without any connection the soonest, and each that is not known yet. Who was passed
+ * over seems a little sooner the next time, so that an old bad time is measured anew one day. */
+static uint32_t soonest(const struct acceptor *a)
+{
+    struct acceptor_peer *p = a->peers->at;
+    uint32_t best = a->self;
+    uint_fast32_t least = atomic_load_explicit(&p[best].answer_us, memory_order_relaxed);
+    for (uint32_t i = 0; i < a->peers->count && least; i++) {
+        uint_fast32_t us = atomic_load_explicit(&p[i].answer_us, memory_order_relaxed);
+        if (us < least && !atomic_load_explicit(&p[i].leaving, memory_order_relaxed)) {
+            best = i;
+            least = us;
+        }
+    }
+    for (uint32_t i = 0; i < a->peers->count && least; i++) {
+        uint_fast32_t us = atomic_load_explicit(&p[i].answer_us, memory_order_relaxed);
+        if (i != best)
+            atomic_store_explicit(&p[i].answer_us, us - us / STEP, memory_order_relaxed);
+    }
+    return best;
+}
+
+/* Who shall have the next connection. */
+static uint32_t fairest(const struct acceptor *a)
+{
+    struct acceptor_peer *p = a->peers->at;
+    uint_fast32_t mine = atomic_load_explicit(&p[a->self].open, memory_order_relaxed);
+    uint_fast32_t least = mine, all = 0;
+    uint32_t best = a->self;
+    for (uint32_t i = 0; i < a->peers->count; i++) {
+        uint_fast32_t open = atomic_load_explicit(&p[i].open, memory_order_relaxed);
+        all += open;
+        if (open < least && !atomic_load_explicit(&p[i].leaving, memory_order_relaxed)) {
+            least = open;
+            best = i;
+        }
+    }
+    if (all == 0)
+        return soonest(a);
+    return mine - least > ACCEPTOR_SLACK + least / 32 ? best : a->self;
+}
+
+static void deal_out(struct acceptor *a, int fd)
+{
+    uint32_t to = a->peers && !a->stopped ? fairest(a) : a->self;
+    if (a->peers)
+        count_open(a->peers, to, true);
+    if (to == a->self) {
+        take(a, fd);
+        return;
+    }
+    struct acceptor_peer *p = &a->peers->at[to];
+    struct handover *h = heap_take(sizeof *h);
+    *h = (struct handover){.op = {.done = on_handover, .owner = h}, .from = a, .fd = fd, .to = to};
+    loop_hand(a->loop, &h->op, p->loop, &p->acceptors[a - a->peers->at[a->self].acceptors].handed,
+              fd);
+}
+
 static void on_accept(struct op *op)
 {
     struct acceptor *a = op->owner;
-    if (op->result >= 0) {
-        if (a->stopped)
-            loop_close_fd(a->loop, op->result);
-        else
-            a->accepted(a, op->result);
-    }
+    if (op->result >= 0)
+        deal_out(a, op->result);
     if (!op_ended(op))
         return;
     if (a->stopped) {
@@ -151,6 +271,9 @@ void acceptor_start(struct acceptor *a, struct loop *l, int listen_fd,
 {
     *a = (struct acceptor){
         .op = {.done = on_accept, .owner = a},
+        .handed = {.done = on_handed, .owner = a},
+        .peers = a->peers,
+        .self = a->self,
         .loop = l,
         .fd = listen_fd,
         .accepted = accepted,
@@ -163,11 +286,19 @@ void acceptor_start(struct acceptor *a, struct loop *l, int listen_fd,
     loop_accept(l, &a->op, listen_fd);
 }
 
+void acceptor_join(struct acceptor *a, struct acceptor_peers *peers, uint32_t self)
+{
+    a->peers = peers;
+    a->self = self;
+}
+
 void acceptor_stop(struct acceptor *a)
 {
     if (a->stopped)
         return;
     a->stopped = true;
+    if (a->peers)
+        atomic_store_explicit(&a->peers->at[a->self].leaving, true, memory_order_relaxed);
     if (a->op.in_flight)
         loop_cancel(a->loop, &a->op);
     else

@@ -556,6 +556,13 @@ void loop_poll(struct loop *l, struct op *op, int fd, short events)
     io_uring_sqe_set_data(sqe, op);
 }
 
+void loop_hand(struct loop *l, struct op *op, struct loop *to, struct op *theirs, int32_t value)
+{
+    struct io_uring_sqe *sqe = slot_for(l, op);
+    io_uring_prep_msg_ring(sqe, to->ring.ring_fd, (unsigned)value, (uint64_t)(uintptr_t)theirs, 0);
+    io_uring_sqe_set_data(sqe, op);
+}
+
 void loop_cancel(struct loop *l, struct op *target)
 {
     if (!target->in_flight || target->cancelled)

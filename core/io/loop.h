@@ -109,6 +109,9 @@ void loop_connect(struct loop *l, struct op *op, int fd, const struct sockaddr *
 void loop_read(struct loop *l, struct op *op, int fd, char *at, size_t len, uint64_t offset);
 void loop_write(struct loop *l, struct op *op, int fd, const char *at, size_t len, uint64_t offset);
 void loop_poll(struct loop *l, struct op *op, int fd, short events); /* one shot */
+/* Completes `theirs`, an op of another loop that is running, with `value`; ours tells whether it
+ * did: negative, and theirs never hears of it. */
+void loop_hand(struct loop *l, struct op *op, struct loop *to, struct op *theirs, int32_t value);
 void loop_cancel(struct loop *l, struct op *target); /* target completes with -ECANCELED */
 void loop_close_fd(struct loop *l, int fd);          /* nobody waits for it */
 

@@ -64,11 +64,13 @@ static void test_parse(void)
 }
 
 static int accepted[64], accepted_count;
+static const struct acceptor *accepted_by;
 
 static void on_accepted(struct acceptor *a, int fd)
 {
     expect(a->tag == 7, "tag");
     must(accepted_count < (int)countof(accepted));
+    accepted_by = a;
     accepted[accepted_count++] = fd;
 }
 
@@ -114,7 +116,7 @@ static void test_accept(void)
     (void)close(other);
     expect(fcntl(fd, F_GETFD) & FD_CLOEXEC, "close on exec");
     expect(listen_on("192.0.2.1:0", NULL) == -EADDRNOTAVAIL, "not our address");
-    struct acceptor a;
+    struct acceptor a = {0};
     acceptor_start(&a, loop, fd, on_accepted, NULL, 7);
     int dialled[20];
     for (size_t i = 0; i < countof(dialled); i++)
@@ -134,7 +136,7 @@ static void test_accept(void)
 static void test_no_descriptors(void)
 {
     uint16_t port;
-    struct acceptor a;
+    struct acceptor a = {0};
     char text[64];
     int fd = listen_on("127.0.0.1:0", &port);
     loop_turn(loop, 0); /* what others closed is closed now */
@@ -172,11 +174,111 @@ static void test_no_descriptors(void)
 
 static void test_stop_paused(void)
 {
-    struct acceptor a;
+    struct acceptor a = {0};
     acceptor_start(&a, loop, listen_on("127.0.0.1:0", NULL), on_accepted, NULL, 7);
     stop(&a);
     loop_turn(loop, 0);
     expect(acceptor_stopped(&a), "stays stopped");
+}
+
+/* Two workers: we are 0. What they have before, and who gets the next connection. */
+static const struct {
+    const char *name;
+    uint32_t open[2], us[2];
+    bool leaving;
+    int to;
+} deals[] = {
+    {"nobody has any, nothing is known", {0, 0}, {0, 0}, false, 0},
+    {"the other one is not known", {0, 0}, {300, 0}, false, 1},
+    {"we are not known", {0, 0}, {0, 300}, false, 0},
+    {"the other one is sooner", {0, 0}, {400, 300}, false, 1},
+    {"we are sooner", {0, 0}, {300, 400}, false, 0},
+    {"as soon", {0, 0}, {300, 300}, false, 0},
+    {"sooner, but it leaves", {0, 0}, {400, 300}, true, 0},
+    {"as many: soon is no matter", {1, 1}, {400, 300}, false, 0},
+    {"one more", {2, 1}, {0, 0}, false, 0},
+    {"two more", {3, 1}, {0, 0}, false, 1},
+    {"fewer", {1, 9}, {0, 0}, false, 0},
+    {"44 and 20", {44, 20}, {0, 0}, false, 1},
+    {"44 and 20, but it leaves", {44, 20}, {0, 0}, true, 0},
+    {"a thirty-second part more is fair", {3301, 3200}, {0, 0}, false, 0},
+    {"beyond it", {3302, 3200}, {0, 0}, false, 1},
+};
+
+static struct acceptor_peers peers;
+
+static void deal(size_t row, struct acceptor ours[2], struct loop *theirs, uint16_t port)
+{
+    peers.count = 2;
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&peers.at[i].open, deals[row].open[i]);
+        atomic_store(&peers.at[i].answer_us, deals[row].us[i]);
+    }
+    atomic_store(&peers.at[1].leaving, deals[row].leaving);
+    int client = dial(port);
+    const uint64_t until = clock_monotonic_ms() + 5000;
+    while (accepted_count == 0 && clock_monotonic_ms() < until) {
+        loop_turn(loop, 1);
+        loop_turn(theirs, 1);
+    }
+    loop_turn(loop, 1); /* and hears that it was taken */
+    expect(accepted_count == 1, "%s: %d", deals[row].name, accepted_count);
+    struct acceptor *at = &ours[deals[row].to];
+    expect(accepted_by == at, "%s: the other one has it", deals[row].name);
+    for (int i = 0; i < 2; i++)
+        expect(atomic_load(&peers.at[i].open) == deals[row].open[i] + (i == deals[row].to),
+               "%s: count %d", deals[row].name, i);
+    acceptor_closed(&peers, at->self);
+    (void)close(accepted[--accepted_count]);
+    (void)close(client);
+}
+
+static void test_fair_shares(void)
+{
+    uint16_t port;
+    struct acceptor ours[2];
+    struct loop *theirs = loop_open(64, 1, &errors);
+    must(theirs != NULL);
+    peers.at[0] = (struct acceptor_peer){.loop = loop, .acceptors = &ours[0]};
+    peers.at[1] = (struct acceptor_peer){.loop = theirs, .acceptors = &ours[1]};
+    /* the other one's port has no callers: what it gets it was handed */
+    acceptor_join(&ours[0], &peers, 0);
+    acceptor_start(&ours[0], loop, listen_on("127.0.0.1:0", &port), on_accepted, NULL, 7);
+    acceptor_join(&ours[1], &peers, 1);
+    acceptor_start(&ours[1], theirs, listen_on("127.0.0.1:0", NULL), on_accepted, NULL, 7);
+    peers.count = 2;
+    atomic_store(&peers.at[0].open, 9);
+    int early = dial(port); /* before the other loop has begun: it stays with us */
+    for (int turn = 0; turn < 100 && accepted_count == 0; turn++)
+        loop_turn(loop, 10);
+    expect(accepted_count == 1 && accepted_by == &ours[0], "handed to a loop that does not run");
+    expect(atomic_load(&peers.at[0].open) == 10 && atomic_load(&peers.at[1].open) == 0, "counted");
+    (void)close(early);
+    (void)close(accepted[--accepted_count]);
+    loop_turn(theirs, 0);
+    for (size_t row = 0; row < countof(deals); row++)
+        deal(row, ours, theirs, port);
+    acceptor_stop(&ours[1]);
+    for (int turn = 0; turn < 100 && !acceptor_stopped(&ours[1]); turn++)
+        loop_turn(theirs, 10);
+    expect(atomic_load(&peers.at[1].leaving), "others know");
+    stop(&ours[0]);
+    loop_close(&theirs);
+}
+
+/* A time is a median, and an old one is doubted: who is passed over is tried again one day. */
+static void test_soonest(void)
+{
+    struct acceptor_peer *p = &peers.at[0];
+    atomic_store(&p->answer_us, 0);
+    acceptor_answered(&peers, 0, 400);
+    expect(atomic_load(&p->answer_us) == 400, "the first");
+    acceptor_answered(&peers, 0, 1000000);
+    expect(atomic_load(&p->answer_us) == 413, "one late answer moves it little");
+    for (int i = 0; i < 1000; i++)
+        acceptor_answered(&peers, 0, i % 4 ? 200 : 5000);
+    uint32_t us = (uint32_t)atomic_load(&p->answer_us);
+    expect(us >= 190 && us <= 240, "where most are: %u", us);
 }
 
 int main(void)
@@ -189,6 +291,8 @@ int main(void)
         {"accept", test_accept},
         {"no descriptors left", test_no_descriptors},
         {"stop", test_stop_paused},
+        {"fair shares", test_fair_shares},
+        {"who answers soonest", test_soonest},
         {0},
     };
     int status = harness_run("acceptor", tests);

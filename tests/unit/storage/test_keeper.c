@@ -323,6 +323,39 @@ static void test_missing(void)
     stop(&t);
 }
 
+static bool falls_asleep(struct table *t, int ms)
+{
+    const struct port *port = partition_port(t->d.p);
+    for (int i = 0; i < ms; i++) {
+        if (atomic_load(&port->asleep))
+            return true;
+        (void)usleep(1000);
+    }
+    return false;
+}
+
+/* Who is told that a commit is near does not sleep until it came or the time is over. */
+static void test_expect(void)
+{
+    struct table t;
+    start(&t, "expect");
+    expect(take(t.coordinator).kind == CELL_READY, "ready");
+    expect(falls_asleep(&t, 5000), "nothing to do");
+    ask(&t, CELL_EXPECT, 0, 60000000, 0, NULL);
+    expect(!falls_asleep(&t, 30), "a minute to look out");
+    struct unit *u = unit_make();
+    struct message *m = desk_message(&t.d, 1, DUE);
+    must(unit_accept(u, m, desk_body(m, 100), 100));
+    ask(&t, CELL_COMMIT, 0, 0, 0, u);
+    struct cell c = take(t.answer);
+    expect(c.kind == CELL_COMMITTED && c.object == u && u->result == COMMIT_SYNCED, "answered");
+    unit_drop(&u);
+    expect(falls_asleep(&t, 5000), "it came");
+    ask(&t, CELL_EXPECT, 0, 20000, 0, NULL);
+    expect(falls_asleep(&t, 5000), "it did not come");
+    stop(&t);
+}
+
 int main(void)
 {
     const struct test tests[] = {{"order of answers", test_order},
@@ -331,6 +364,7 @@ int main(void)
                                  {"anchor", test_anchor},
                                  {"flood", test_flood},
                                  {"missing", test_missing},
+                                 {"expect", test_expect},
                                  {0}};
     return harness_run("keeper", tests);
 }
