@@ -1,6 +1,7 @@
 /* micro_text.c -- from the bytes of a part to the text that is looked at. */
 #include "bench/micro/micro.h"
 
+#include "core/mail/charset.h"
 #include "core/mail/decode.h"
 
 enum {
@@ -51,5 +52,50 @@ void micro_decode_quoted(struct micro *m)
     encode_quoted(buffer_str(&text), &in);
     decode(m, DECODE_QUOTED, buffer_str(&in));
     buffer_drop(&text);
+    buffer_drop(&in);
+}
+
+static void charset(struct micro *m, struct str name, struct str in)
+{
+    struct charset_cache *cache = charset_cache_make();
+    struct buffer out;
+    buffer_init(&out, OUT_BYTES);
+    while (micro_more(m)) {
+        struct charset c;
+        buffer_clear(&out);
+        charset_open(&c, cache, name);
+        charset_feed(&c, in, &out);
+        charset_finish(&c, &out);
+        charset_drop(&c);
+        must(c.doubt == 0 && !out.full);
+    }
+    micro_bytes(m, in.len);
+    buffer_drop(&out);
+    charset_cache_drop(&cache);
+}
+
+void micro_charset_utf8(struct micro *m)
+{
+    struct buffer in;
+    repeat(STR("お世話になっております。Sekimori の見積書をお送りします。\r\n"), &in);
+    charset(m, STR("utf-8"), buffer_str(&in));
+    buffer_drop(&in);
+}
+
+void micro_charset_jis(struct micro *m)
+{
+    struct buffer in;
+    repeat(STR("\x1b$B$*@$OC$K$J$C$F$*$j$^$9!#\x1b(BSekimori \x1b$B$N8+@Q=q$G$9!#\x1b(B\r\n"), &in);
+    charset(m, STR("iso-2022-jp"), buffer_str(&in));
+    buffer_drop(&in);
+}
+
+void micro_charset_cp932(struct micro *m)
+{
+    struct buffer in;
+    repeat(STR("\x82\xa8\x90\xa2\x98\x62\x82\xc9\x82\xc8\x82\xc1\x82\xc4\x82\xa8\x82\xe8\x82\xdc"
+               "\x82\xb7 Sekimori \x8c\xa9\x90\xcf\x8f\x91\r\n"),
+           &in);
+    charset(m, STR("cp932"), buffer_str(&in));
     buffer_drop(&in);
 }

@@ -43,6 +43,8 @@ enum {
      * are used. A power of two. */
     LIMIT_GUARD_ENTRIES = 32768,
 
+    LIMIT_CHARSET_LOOK_BYTES = 16 << 10, /* text without a charset is guessed by so many */
+
     /* Storage */
     LIMIT_BLOCK_BYTES = 4096,        /* alignment of every O_DIRECT read and write */
     LIMIT_INLINE_BYTES = 256 << 10,  /* bodies up to this travel in their journal group */
