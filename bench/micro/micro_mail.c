@@ -5,6 +5,7 @@
 #include "core/mail/envelope.h"
 #include "core/mail/header.h"
 #include "core/mail/line.h"
+#include "core/mail/mailbox.h"
 #include "core/mail/reply.h"
 #include "core/mail/word.h"
 #include "storage/journal.h"
@@ -131,6 +132,27 @@ void micro_address(struct micro *m)
     }
     micro_items(m, 1);
     arena_drop(&arena);
+}
+
+void micro_mailboxes(struct micro *m)
+{
+    struct buffer b;
+    struct arena arena;
+    struct mailbox_list list;
+    buffer_init(&b, OUT_BYTES);
+    arena_init(&arena, ARENA_BYTES);
+    for (int i = 0; i < 100; i++) {
+        const char *name = i % 4 == 1 ? "\"Yamada, Taro\" " : i % 4 == 3 ? "Hanako Yamada " : "";
+        buffer_printf(&b, "%s%s<user%d@sales%d.ext.example>", i ? ",\r\n " : "", name, i, i % 7);
+    }
+    while (micro_more(m)) {
+        must(mailbox_read(buffer_str(&b), &arena, &list) && list.count == 100 && !list.doubts);
+        micro_keep(list.at[99].end);
+        arena_reset(&arena);
+    }
+    micro_bytes(m, b.len);
+    arena_drop(&arena);
+    buffer_drop(&b);
 }
 
 void micro_reply(struct micro *m)

@@ -39,6 +39,11 @@ enum {
     LIMIT_REPLY_LINES = 128,
     LIMIT_SUBJECT_BYTES = 512, /* decoded, kept for lists; longer is cut */
 
+    /* Address lists of header fields; beyond these the list is doubtful (MAILBOX_LIMIT). */
+    LIMIT_MAILBOXES = 4096,         /* of one field, and groups; 128 bytes each while it is read */
+    LIMIT_MAILBOX_TOKENS = 512,     /* words of one element; 16 bytes each, on the stack */
+    LIMIT_MAILBOX_NAME_BYTES = 512, /* decoded; longer is cut (MAILBOX_LONG) */
+
     /* What a worker remembers of whom (shards/guard.h): 5 kinds, 168 bytes each: 26 MiB when all
      * are used. A power of two. */
     LIMIT_GUARD_ENTRIES = 32768,
