@@ -136,7 +136,11 @@ class Extractor:
     def connect(self):
         s = socket.socket(socket.AF_UNIX)
         s.settimeout(60)
-        s.connect(self.path)
+        try:
+            s.connect(self.path)
+        except OSError:
+            s.close()
+            raise
         return s
 
     def ask(self, data, name=b"x", **limits):

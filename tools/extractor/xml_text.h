@@ -2,8 +2,8 @@
  *
  * All character data counts, in any element: what a reader could see, and what it hides.
  * Paragraphs, rows, cells and breaks become line breaks and tabs, runs are joined. Numbers of cells
- * come as they stand, indexes of shared strings do not. Of attributes: outside targets of links, descriptions of
- * pictures, names of sheets.
+ * come as they stand, indexes of shared strings do not. Of attributes: outside targets of links,
+ * descriptions of pictures, names of sheets.
  *
  * Memory   an expat parser; text is handed out in pieces of UTF-8.
  * Promise  no entities of the part's own are read (bombs): such a part is DAMAGED.
