@@ -4,6 +4,7 @@
 #include "core/mail/utf8.h"
 
 #include <idn2.h>
+#include <libpsl.h>
 
 enum {
     LABEL_BYTES = 63,
@@ -108,4 +109,35 @@ bool domain_matches(struct str domain, struct str pattern)
         return str_eq_nocase(domain, pattern);
     struct str suffix = str_skip(pattern, 1); /* ".int.example": the dot is the label boundary */
     return domain.len > suffix.len && suffix.len > 1 && str_ends_nocase(domain, suffix);
+}
+
+/* ---- organisations */
+
+struct suffixes *suffixes_open(void)
+{
+    return (struct suffixes *)psl_latest(NULL);
+}
+
+void suffixes_close(struct suffixes **s_p)
+{
+    psl_free((psl_ctx_t *)*s_p); /* NULL and the built-in one are allowed */
+    *s_p = NULL;
+}
+
+struct str domain_registrable(const struct suffixes *s, struct str domain)
+{
+    char text[LIMIT_DOMAIN_BYTES + 1];
+    if (domain.len == 0 || domain.at[0] == '[' || domain.at[0] == '.' ||
+        !str_to_c(domain, text, sizeof text))
+        return str_from("", 0);
+    const char *at = psl_registrable_domain((const psl_ctx_t *)s, text);
+    return at ? str_skip(domain, (size_t)(at - text)) : str_from("", 0);
+}
+
+bool domain_same_organisation(const struct suffixes *s, struct str a, struct str b)
+{
+    if (str_eq(a, b))
+        return true;
+    struct str one = domain_registrable(s, a), two = domain_registrable(s, b);
+    return one.len > 0 && str_eq(one, two);
 }
