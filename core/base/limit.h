@@ -50,6 +50,19 @@ enum {
 
     LIMIT_CHARSET_LOOK_BYTES = 16 << 10, /* text without a charset is guessed by so many */
 
+    /* MIME. Whatever is over one of these sets CONTENT_LIMIT or MIME_LIMIT: the mail counts as
+     * unreadable and is held, never passed on unseen. */
+    LIMIT_MIME_DEPTH = 100,             /* parts in parts, as Postfix has it (BOMB-07) */
+    LIMIT_MIME_PARTS = 10000,           /* some 400 bytes each (BOMB-08) */
+    LIMIT_MIME_READINGS = 8,            /* parts that get the same bytes at once */
+    LIMIT_MIME_MEMORY_BYTES = 16 << 20, /* what the parts' headers say, of one mail */
+    LIMIT_PART_HEADER_BYTES = 64 << 10,
+    LIMIT_BOUNDARIES = 256,       /* that are looked for at once; RFC 2046 wants one a level */
+    LIMIT_BOUNDARY_BYTES = 1024,  /* RFC 2046 5.1.1: 70 */
+    LIMIT_PARAMETERS = 128,       /* of one field; a name of 4 KiB has some 70 pieces (RFC 2231) */
+    LIMIT_PARAMETER_BYTES = 4096, /* of one value, or of one piece of it */
+    LIMIT_READINGS = 32,          /* different values of one parameter */
+
     /* Storage */
     LIMIT_BLOCK_BYTES = 4096,        /* alignment of every O_DIRECT read and write */
     LIMIT_INLINE_BYTES = 256 << 10,  /* bodies up to this travel in their journal group */
