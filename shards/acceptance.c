@@ -234,7 +234,7 @@ static bool complete_postmaster(const struct organisation *o, const struct snaps
     return good;
 }
 
-/* Rules of the organisation as it is now; false: the organisation is gone. */
+/* Rules of the organisation as it is now; false: it is gone, or no memory. */
 static bool decide_all(const struct intake *i, struct message *m, struct judgement *j)
 {
     const struct snapshot *now = i->shard->snapshot;
@@ -250,9 +250,8 @@ static bool decide_all(const struct intake *i, struct message *m, struct judgeme
         .not_before_ms =
             asked->hold_for_s ? m->accepted_ms + asked->hold_for_s * 1000 : asked->hold_until_ms,
     };
-    if (!o || (m->user.len && !f.user) || !complete_postmaster(o, now, m))
+    if (!o || (m->user.len && !f.user) || !complete_postmaster(o, now, m) || !judge(&f, m, j))
         return false;
-    judge(&f, m, j);
     for (uint32_t n = 0; n < m->recipient_count; n++) /* the rule may be gone before the mail */
         m->recipients[n].rule = arena_copy(&m->arena, m->recipients[n].rule);
     j->notice = j->notice && now->settings->notices && m->sender.len && !(m->flags & MESSAGE_AUTO);

@@ -116,7 +116,7 @@ void control_on_org_list(struct coordinator *c, struct client *client)
         js_text(&w, "plan", o->plan == PLAN_SELF ? "self" : "standard");
         put_list(&w, "domains", &o->domains);
         js_u64(&w, "users", o->user_count);
-        js_u64(&w, "rules", o->rule_count);
+        js_u64(&w, "rules", o->rules.count);
         control_row_end(client, &w);
     }
     control_end(client, 0, STR(""));

@@ -9,6 +9,9 @@ void organisation_drop(struct organisation **o)
         return;
     map_drop(&(*o)->user_index);
     map_drop(&(*o)->group_index);
+    map_drop(&(*o)->list_index);
+    map_drop(&(*o)->calendar_index);
+    map_drop(&(*o)->dictionary_index);
     arena_drop(&(*o)->arena);
     heap_drop(*o);
     *o = NULL;
@@ -23,6 +26,21 @@ const struct user *organisation_user(const struct organisation *o, struct str ad
 const struct group *organisation_group(const struct organisation *o, struct str name)
 {
     return map_get(&o->group_index, name);
+}
+
+const struct named_list *organisation_list(const struct organisation *o, struct str name)
+{
+    return map_get(&o->list_index, name);
+}
+
+const struct opening *organisation_calendar(const struct organisation *o, struct str name)
+{
+    return map_get(&o->calendar_index, name);
+}
+
+const struct dictionary *organisation_dictionary(const struct organisation *o, struct str name)
+{
+    return map_get(&o->dictionary_index, name);
 }
 
 enum recipient_class organisation_class(const struct organisation *o, struct str domain)

@@ -9,9 +9,7 @@
 #define CORE_POLICY_ORGANISATION_H
 
 #include "core/base/map.h"
-#include "core/policy/rule.h"
-
-struct node;
+#include "core/policy/ruleset.h"
 
 enum plan {
     PLAN_STANDARD,
@@ -33,6 +31,7 @@ struct user {
     uint32_t roles;
     struct str_list send_as;
     struct keyset send_as_keys;
+    struct rule defaults; /* of its own mail, where no rule decides: hold and notice */
 };
 
 struct group {
@@ -42,6 +41,33 @@ struct group {
     struct str mailbox_key;
     struct keyset keys; /* of members and mailbox */
     struct keyset member_keys;
+};
+
+/* Addresses and domains under one name: `recipient: {list: NAME}`. */
+struct named_list {
+    struct str name;
+    struct str_list entries;
+    struct keyset keys;
+};
+
+struct hours {
+    uint16_t from, to; /* minutes of the day, 0 to 1440; `to` below `from`: over midnight */
+};
+
+/* Open on these days at these hours, and never on these holidays. */
+struct opening {
+    struct str name;
+    uint8_t days; /* bit 0 is Monday; all of them when the file names none */
+    const struct hours *hours;
+    size_t hours_count;       /* 0: all day */
+    bool japan;               /* Japanese holidays too */
+    struct str_list holidays; /* "2026-12-29" */
+};
+
+struct dictionary {
+    struct str name;
+    struct str_list words, patterns;
+    uint32_t line; /* in the file, for what is found out later */
 };
 
 struct organisation {
@@ -57,12 +83,17 @@ struct organisation {
     size_t user_count;
     struct group *groups;
     size_t group_count;
-    const struct node *calendars, *dictionaries; /* verbatim, NULL: none */
-    struct rule *rules;
-    size_t rule_count;
-    struct actions defaults;
+    struct named_list *lists;
+    size_t list_count;
+    struct opening *calendars; /* in this order a bit each of struct facts */
+    size_t calendar_count;
+    struct dictionary *dictionaries; /* in this order the numbers of match_pattern */
+    size_t dictionary_count;
+    struct ruleset rules;
+    struct rule defaults;
     struct map user_index;  /* key -> struct user */
     struct map group_index; /* name -> struct group */
+    struct map list_index, calendar_index, dictionary_index;
 };
 
 void organisation_drop(struct organisation **o);
@@ -70,6 +101,9 @@ void organisation_drop(struct organisation **o);
 /* By address, without case. NULL: none. */
 const struct user *organisation_user(const struct organisation *o, struct str address);
 const struct group *organisation_group(const struct organisation *o, struct str name);
+const struct named_list *organisation_list(const struct organisation *o, struct str name);
+const struct opening *organisation_calendar(const struct organisation *o, struct str name);
+const struct dictionary *organisation_dictionary(const struct organisation *o, struct str name);
 
 /* Of a domain in lower-case A-labels; the most specific entry decides. Literals are external. */
 enum recipient_class organisation_class(const struct organisation *o, struct str domain);

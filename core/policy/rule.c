@@ -1,25 +1,61 @@
 #include "core/policy/rule.h"
 
 #include "core/base/base.h"
-#include "core/base/setting_value.h"
-#include "core/policy/organisation.h"
+#include "core/policy/rule_value.h"
+
+#include <stddef.h>
 
 const struct condition_row condition_rows[CONDITION_LEAVES] = {
 #define CONDITION(id, section, name, value, since, why) \
-    [CONDITION_##id] = {STR_INIT(section), STR_INIT(name), VALUE_##value},
+    [CONDITION_##id] = {STR_INIT(section), STR_INIT(name), VALUE_##value, since, why},
 #include "core/policy/rule.def"
 };
 
-const struct str action_names[ACTIONS] = {
-#define ACTION(id, name, value, since, why) [ACTION_##id] = STR_INIT(name),
+const struct action_row action_rows[ACTIONS] = {
+#define ACTION(id, name, value, field, since, why) \
+    [ACTION_##id] = {STR_INIT(name), VALUE_##value, offsetof(struct actions, field), since, why},
 #include "core/policy/rule.def"
 };
+
+enum {
+    NEEDED = PART_NEEDED
+};
+
+const struct part_row part_rows[] = {
+#define PART(owner, key, value, base, field, need, standard, min, max, words, why)                \
+    {owner, STR_INIT(key), VALUE_##value, offsetof(base, field), need, standard, min, max, words, \
+     why},
+#include "core/policy/rule.def"
+};
+
+const size_t part_row_count = countof(part_rows);
+
+const struct str later_actions[] = {
+#define LATER_ACTION(name) STR_INIT(name),
+#include "core/policy/rule.def"
+};
+
+const size_t later_action_count = countof(later_actions);
 
 const struct str class_names[3] = {
     [CLASS_INTERNAL] = STR_INIT("internal"),
     [CLASS_AFFILIATE] = STR_INIT("affiliate"),
     [CLASS_EXTERNAL] = STR_INIT("external"),
 };
+
+bool condition_by_recipient(enum condition_kind kind)
+{
+    return str_eq(condition_rows[kind].section, STR("recipient")) ||
+           kind == CONDITION_FIRST_CONTACT || kind == CONDITION_LOOK_ALIKE ||
+           kind == CONDITION_MIXED_COMPANIES;
+}
+
+void condition_write_name(struct buffer *out, enum condition_kind kind)
+{
+    const struct condition_row *row = &condition_rows[kind];
+    buffer_printf(out, "%.*s%s%.*s", STR_ARG(row->section), row->section.len ? "." : "",
+                  STR_ARG(row->name));
+}
 
 static uint16_t first_leaf(const struct rule *r, uint16_t at)
 {
@@ -57,65 +93,9 @@ void rule_link(struct rule *r)
     }
 }
 
-static bool in_groups(const struct condition *c, struct str key, struct str other)
+uint16_t rule_begin(const struct rule *r)
 {
-    for (size_t i = 0; i < c->values.count; i++)
-        if (keyset_has(&c->groups[i]->keys, key) || keyset_has(&c->groups[i]->keys, other))
-            return true;
-    return false;
-}
-
-static bool in_networks(const struct condition *c, const struct rule_facts *f)
-{
-    for (size_t i = 0; i < c->values.count; i++)
-        if (network_holds(&c->networks[i], f->client, f->client_bytes))
-            return true;
-    return false;
-}
-
-static bool is_true(const struct condition *c, const struct rule_facts *f)
-{
-    switch (c->kind) {
-    case CONDITION_SENDER_ADDRESS:
-        return keyset_has(&c->keys, f->sender);
-    case CONDITION_SENDER_DOMAIN:
-        return keyset_domain(&c->keys, f->sender_domain).len > 0;
-    case CONDITION_SENDER_GROUP:
-        return in_groups(c, f->sender, f->user);
-    case CONDITION_SENDER_USER:
-        return keyset_has(&c->keys, f->user);
-    case CONDITION_SENDER_NETWORK:
-        return in_networks(c, f);
-    case CONDITION_RECIPIENT_ADDRESS:
-        return keyset_has(&c->keys, f->recipient);
-    case CONDITION_RECIPIENT_DOMAIN:
-        return keyset_domain(&c->keys, f->recipient_domain).len > 0;
-    case CONDITION_RECIPIENT_CLASS:
-        return (c->classes >> f->class & 1) != 0;
-    case CONDITION_RECIPIENT_GROUP:
-        return in_groups(c, f->recipient, STR(""));
-    case CONDITION_WHEN:
-    case CONDITION_ANY:
-    case CONDITION_ALL:
-    case CONDITION_NOT:
-        break; /* no leaf leads here */
-    }
-    must(c->kind < CONDITION_LEAVES);
-    return false;
-}
-
-bool rule_matches(const struct rule *r, const struct rule_facts *f, enum condition_kind *last)
-{
-    uint16_t at = r->condition_count ? first_leaf(r, 0) : RULE_YES;
-    enum condition_kind asked = CONDITION_LEAVES;
-    while (at < RULE_NO) {
-        const struct condition *c = &r->conditions[at];
-        asked = c->kind;
-        at = is_true(c, f) ? c->on_true : c->on_false;
-    }
-    if (last)
-        *last = asked;
-    return at == RULE_YES;
+    return r->condition_count ? first_leaf(r, 0) : RULE_YES;
 }
 
 void actions_write(const struct actions *a, uint32_t mask, struct buffer *out)
@@ -125,16 +105,11 @@ void actions_write(const struct actions *a, uint32_t mask, struct buffer *out)
     for (unsigned i = 0; i < ACTIONS; i++) {
         if (!(set >> i & 1))
             continue;
-        buffer_printf(out, "%s%.*s", between, STR_ARG(action_names[i]));
+        buffer_printf(out, "%s%.*s", between, STR_ARG(action_rows[i].name));
         between = ", ";
-        if (i == ACTION_HOLD) {
-            buffer_putc(out, ' ');
-            setting_write_number(out, SETTING_DURATION, a->hold_ms);
-        } else if (i == ACTION_NOTICE && a->notice == NOTICE_EVERY) {
-            buffer_puts(out, " every ");
-            setting_write_number(out, SETTING_DURATION, a->notice_every_ms);
-        } else if (i == ACTION_NOTICE) {
-            buffer_puts(out, a->notice == NOTICE_EACH ? " each" : " none");
-        }
+        if (i == ACTION_STOP)
+            continue;
+        buffer_putc(out, ' ');
+        action_value_write(out, a, (enum action_kind)i);
     }
 }

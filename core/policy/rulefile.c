@@ -12,11 +12,10 @@ enum {
 };
 
 static const struct str top_keys[] = {
-    STR_INIT("organisation"), STR_INIT("plan"),      STR_INIT("language"),
-    STR_INIT("time_zone"),    STR_INIT("domains"),   STR_INIT("affiliates"),
-    STR_INIT("networks"),     STR_INIT("hosts"),     STR_INIT("users"),
-    STR_INIT("groups"),       STR_INIT("calendars"), STR_INIT("dictionaries"),
-    STR_INIT("rules"),        STR_INIT("defaults"),
+    STR_INIT("organisation"), STR_INIT("plan"),       STR_INIT("language"), STR_INIT("time_zone"),
+    STR_INIT("domains"),      STR_INIT("affiliates"), STR_INIT("networks"), STR_INIT("hosts"),
+    STR_INIT("users"),        STR_INIT("groups"),     STR_INIT("lists"),    STR_INIT("calendars"),
+    STR_INIT("dictionaries"), STR_INIT("rules"),      STR_INIT("defaults"),
 };
 
 static bool is_name(struct str s)
@@ -130,6 +129,17 @@ static void read_networks(struct reading *r, const struct node *n)
         o->networks[o->network_count++] = extra;
 }
 
+static void read_provider(struct reading *r, const struct node *top)
+{
+    static const struct str keys[] = {STR_INIT("lists"), STR_INIT("rules")};
+    check_keys(r, top, "the provider's rules", keys, countof(keys));
+    r->o->name = STR("provider");
+    r->o->language = STR("ja");
+    r->o->time_zone = STR("Asia/Tokyo");
+    read_lists(r, node_get(top, keys[0]));
+    read_rules(r, node_get(top, keys[1]), NULL);
+}
+
 static void read_top(struct reading *r, const struct node *top)
 {
     check_keys(r, top, "an organisation", top_keys, countof(top_keys));
@@ -137,13 +147,20 @@ static void read_top(struct reading *r, const struct node *top)
     read_domains(r, top);
     read_networks(r, node_get(top, STR("networks")));
     read_people(r, node_get(top, STR("users")), node_get(top, STR("groups")));
-    r->o->calendars = node_get(top, STR("calendars"));
-    r->o->dictionaries = node_get(top, STR("dictionaries"));
-    if (r->o->calendars)
-        check_calendars(r, r->o->calendars);
-    if (r->o->dictionaries)
-        check_dictionaries(r, r->o->dictionaries);
+    read_lists(r, node_get(top, STR("lists")));
+    read_calendars(r, node_get(top, STR("calendars")));
+    read_dictionaries(r, node_get(top, STR("dictionaries")));
     read_rules(r, node_get(top, STR("rules")), node_get(top, STR("defaults")));
+}
+
+static void init_maps(struct organisation *o)
+{
+    uint64_t seed = (uint64_t)(uintptr_t)o;
+    map_init(&o->user_index, seed);
+    map_init(&o->group_index, seed);
+    map_init(&o->list_index, seed);
+    map_init(&o->calendar_index, seed);
+    map_init(&o->dictionary_index, seed);
 }
 
 struct organisation *rulefile_read(struct str text, const char *name,
@@ -153,13 +170,15 @@ struct organisation *rulefile_read(struct str text, const char *name,
     struct organisation *o = heap_take(sizeof *o);
     struct reading r = {.o = o, .options = options ? options : &none};
     arena_init(&o->arena, ARENA_LEAST + ARENA_FACTOR * size_min(text.len, RULEFILE_BYTES_MAX));
-    map_init(&o->user_index, (uint64_t)(uintptr_t)o);
-    map_init(&o->group_index, (uint64_t)(uintptr_t)o);
+    init_maps(o);
     r.d = (struct doc){.name = name, .arena = &o->arena, .errors = errors};
     if (text.len > RULEFILE_BYTES_MAX)
         doc_error(&r.d, NULL, "larger than %d bytes", RULEFILE_BYTES_MAX);
     else if (doc_read(&r.d, text, name, &o->arena, errors)) {
-        if (r.d.root && r.d.root->kind == NODE_MAP)
+        bool is_map = r.d.root && r.d.root->kind == NODE_MAP;
+        if (is_map && r.options->is_provider)
+            read_provider(&r, r.d.root);
+        else if (is_map)
             read_top(&r, r.d.root);
         else
             doc_error(&r.d, r.d.root, "an organisation is wanted: lines of key: value");

@@ -19,6 +19,8 @@ enum {
 struct rulefile_options {
     bool allow_password; /* `password: …` in plain text: sandboxes only */
     struct str network;  /* added when the file does not have it, as in a sandbox; empty: none */
+    unsigned offered;    /* rows of rule.def up to this `since`; 0: RULE_OFFERED */
+    bool is_provider;    /* the provider's forced rules: only `rules` and `lists` */
 };
 
 NODISCARD struct organisation *rulefile_read(struct str text, const char *name,

@@ -1,4 +1,4 @@
-/* Users, groups, and the shapes of calendars and dictionaries. */
+/* Users and groups. */
 #include "core/base/base.h"
 #include "core/base/base64.h"
 #include "core/policy/rulefile_parts.h"
@@ -94,7 +94,7 @@ static void read_user(struct reading *r, const struct node *n, struct user *u)
     static const struct str keys[] = {
         STR_INIT("address"),  STR_INIT("name"),           STR_INIT("password_hash"),
         STR_INIT("password"), STR_INIT("password_scram"), STR_INIT("supervisor"),
-        STR_INIT("roles"),    STR_INIT("send_as"),
+        STR_INIT("roles"),    STR_INIT("send_as"),        STR_INIT("defaults"),
     };
     if (!want_map(r, n, "a user"))
         return;
@@ -123,6 +123,10 @@ static void read_user(struct reading *r, const struct node *n, struct user *u)
         read_roles(r, value, u);
     if ((value = node_get(n, STR("send_as"))))
         read_grants(r, value, u);
+    if ((value = node_get(n, STR("defaults"))))
+        read_actions(r, value, "defaults", 1u << ACTION_HOLD | 1u << ACTION_NOTICE,
+                     &u->defaults.then);
+    actions_seal(&u->defaults.then);
 }
 
 static void read_members(struct reading *r, const struct node *n, struct group *g)
@@ -171,96 +175,4 @@ void read_people(struct reading *r, const struct node *users, const struct node 
             map_set(&o->group_index, g->name, g);
         read_members(r, n, g);
     }
-}
-
-static bool is_clock(struct str s)
-{
-    uint64_t hour, minute;
-    return s.len == 5 && s.at[2] == ':' && str_number(str_head(s, 2), 24, &hour) &&
-           str_number(str_skip(s, 3), 59, &minute) && hour * 60 + minute <= 1440;
-}
-
-static bool read_hours(struct reading *r, const struct node *n, struct str *out)
-{
-    if (!read_text(r, n, out))
-        return false;
-    if (out->len == 11 && out->at[5] == '-' && is_clock(str_head(*out, 5)) &&
-        is_clock(str_skip(*out, 6)))
-        return true;
-    doc_error(&r->d, n, "'%s' is not hours (\"09:00-19:00\")", doc_show(*out).at);
-    return false;
-}
-
-static bool read_day(struct reading *r, const struct node *n, struct str *out)
-{
-    static const struct str days[] = {STR_INIT("mon"), STR_INIT("tue"), STR_INIT("wed"),
-                                      STR_INIT("thu"), STR_INIT("fri"), STR_INIT("sat"),
-                                      STR_INIT("sun")};
-    if (!read_text(r, n, out))
-        return false;
-    for (size_t i = 0; i < countof(days); i++)
-        if (str_eq(days[i], *out))
-            return true;
-    doc_error_near(&r->d, n, setting_suggest(*out, days, countof(days)),
-                   "'%s' is not a day (mon to sun)", doc_show(*out).at);
-    return false;
-}
-
-static bool read_holiday(struct reading *r, const struct node *n, struct str *out)
-{
-    uint64_t year, month, day;
-    if (!read_text(r, n, out))
-        return false;
-    if (str_eq(*out, STR("japan")))
-        return true;
-    if (out->len == 10 && out->at[4] == '-' && out->at[7] == '-' &&
-        str_number(str_head(*out, 4), 9999, &year) &&
-        str_number(str_head(str_skip(*out, 5), 2), 12, &month) && month > 0 &&
-        str_number(str_skip(*out, 8), 31, &day) && day > 0)
-        return true;
-    doc_error(&r->d, n, "'%s' is not a holiday (japan, \"2026-12-29\")", doc_show(*out).at);
-    return false;
-}
-
-struct shape {
-    struct str key;
-    read_fn *one;
-};
-
-/* A mapping of names to mappings whose values are lists of one kind each. */
-static void check_shapes(struct reading *r, const struct node *n, const char *what,
-                         const struct shape *shapes, size_t count)
-{
-    struct str keys[4], ignored;
-    must(count <= countof(keys));
-    for (size_t i = 0; i < count; i++)
-        keys[i] = shapes[i].key;
-    if (!want_map(r, n, what))
-        return;
-    for (const struct node *one = n->first; one; one = one->next) {
-        (void)read_text(r, one->key, &ignored);
-        if (!want_map(r, one, what))
-            continue;
-        check_keys(r, one, what, keys, count);
-        for (size_t i = 0; i < count; i++) {
-            const struct node *value = node_get(one, shapes[i].key);
-            if (value)
-                (void)read_list(r, value, shapes[i].one);
-        }
-    }
-}
-
-void check_calendars(struct reading *r, const struct node *n)
-{
-    static const struct shape shapes[] = {{STR_INIT("days"), read_day},
-                                          {STR_INIT("hours"), read_hours},
-                                          {STR_INIT("holidays"), read_holiday}};
-    check_shapes(r, n, "a calendar", shapes, countof(shapes));
-}
-
-void check_dictionaries(struct reading *r, const struct node *n)
-{
-    static const struct shape shapes[] = {{STR_INIT("words"), read_text},
-                                          {STR_INIT("patterns"), read_text}};
-    check_shapes(r, n, "a dictionary", shapes, countof(shapes));
 }

@@ -5,7 +5,8 @@
 #include "core/mail/domain.h"
 
 enum {
-    TEXT_BYTES = 1024
+    PATTERN_BYTES = 128, /* bounds what a search in a long header costs */
+    HEADER_NAME_BYTES = 76,
 };
 
 void *take(struct reading *r, size_t bytes)
@@ -43,8 +44,8 @@ bool read_text(struct reading *r, const struct node *n, struct str *out)
         doc_error(&r->d, n, "a text is wanted");
         return false;
     }
-    if (n->text.len > TEXT_BYTES) {
-        doc_error(&r->d, n, "longer than %d bytes", TEXT_BYTES);
+    if (n->text.len > RULE_TEXT_BYTES) {
+        doc_error(&r->d, n, "longer than %d bytes", RULE_TEXT_BYTES);
         return false;
     }
     for (size_t i = 0; i < n->text.len; i++)
@@ -162,22 +163,97 @@ bool read_class(struct reading *r, const struct node *n, struct str *out)
     return false;
 }
 
-static struct str near_group(const struct organisation *o, struct str name)
+/* Names are compared with each: a misspelt one is rare, and its file is refused. */
+static struct str near_name(const struct map *index, struct str name)
 {
-    struct str best = STR("");
-    for (size_t i = 0; i < o->group_count && best.len == 0; i++)
-        best = setting_suggest(name, &o->groups[i].name, 1);
+    struct map_entry *at = NULL;
+    struct str key, best = STR("");
+    void *value;
+    while (best.len == 0 && map_next(index, &at, &key, &value))
+        best = setting_suggest(name, &key, 1);
     return best;
+}
+
+static bool read_known(struct reading *r, const struct node *n, const struct map *index,
+                       const char *what, struct str *out)
+{
+    if (!read_text(r, n, out))
+        return false;
+    if (map_get(index, *out))
+        return true;
+    doc_error_near(&r->d, n, near_name(index, *out), "unknown %s '%s'", what, doc_show(*out).at);
+    return false;
 }
 
 bool read_group(struct reading *r, const struct node *n, struct str *out)
 {
+    return read_known(r, n, &r->o->group_index, "group", out);
+}
+
+bool read_named_list(struct reading *r, const struct node *n, struct str *out)
+{
+    return read_known(r, n, &r->o->list_index, "list", out);
+}
+
+bool read_calendar(struct reading *r, const struct node *n, struct str *out)
+{
+    return read_known(r, n, &r->o->calendar_index, "calendar", out);
+}
+
+bool read_dictionary(struct reading *r, const struct node *n, struct str *out)
+{
+    return read_known(r, n, &r->o->dictionary_index, "dictionary", out);
+}
+
+bool read_entry(struct reading *r, const struct node *n, struct str *out)
+{
+    bool is_address = n->kind == NODE_TEXT && str_find(n->text, '@') != SIZE_MAX;
+    return is_address ? read_address(r, n, out) : read_domain(r, n, out);
+}
+
+static bool read_small(struct reading *r, const struct node *n, struct str *out)
+{
+    struct str text;
+    if (!read_text(r, n, &text))
+        return false;
+    char *at = take(r, text.len);
+    for (size_t i = 0; at && i < text.len; i++)
+        at[i] = char_lower(text.at[i]);
+    *out = str_from(at, text.len);
+    return at != NULL;
+}
+
+bool read_pattern(struct reading *r, const struct node *n, struct str *out)
+{
+    if (!read_small(r, n, out))
+        return false;
+    if (out->len <= PATTERN_BYTES)
+        return true;
+    doc_error(&r->d, n, "longer than %d bytes", PATTERN_BYTES);
+    return false;
+}
+
+bool read_extension(struct reading *r, const struct node *n, struct str *out)
+{
+    if (!read_small(r, n, out))
+        return false;
+    *out = str_skip(*out, str_starts(*out, STR(".")) ? 1 : 0);
+    if (out->len && str_find(*out, '*') == SIZE_MAX && str_find(*out, '/') == SIZE_MAX)
+        return true;
+    doc_error(&r->d, n, "'%s' is not an extension (pdf, tar.gz)", doc_show(n->text).at);
+    return false;
+}
+
+bool read_header(struct reading *r, const struct node *n, struct str *out)
+{
     if (!read_text(r, n, out))
         return false;
-    if (organisation_group(r->o, *out))
-        return true;
-    doc_error_near(&r->d, n, near_group(r->o, *out), "unknown group '%s'", doc_show(*out).at);
-    return false;
+    bool is_name = out->len <= HEADER_NAME_BYTES;
+    for (size_t i = 0; i < out->len; i++)
+        is_name &= out->at[i] > ' ' && out->at[i] < 0x7f && out->at[i] != ':';
+    if (!is_name)
+        doc_error(&r->d, n, "'%s' is not the name of a header field (List-Id)", doc_show(*out).at);
+    return is_name;
 }
 
 static void add_value(struct reading *r, const struct node *n, read_fn *one, struct map *seen,

@@ -24,7 +24,7 @@ struct judgement {
     uint64_t release_last_ms;
 };
 
-/* Sets class, rule, form, release_ms, due_ms and stage of every recipient. */
-void judge(const struct judge_facts *f, struct message *m, struct judgement *out);
+/* Sets class, rule, form, release_ms, due_ms and stage of every recipient. False: no memory. */
+NODISCARD bool judge(const struct judge_facts *f, struct message *m, struct judgement *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include "tests/unit/harness.h"
 
 static struct buffer errors, trace;
+static struct arena arena;
 
 #define HEAD                             \
     "organisation: o\n"                  \
@@ -160,18 +161,30 @@ static struct organisation *make(const char *rules)
     return o;
 }
 
-static void decide_row(const struct organisation *o, const struct row *row, struct decision *d,
-                       struct buffer *why)
+static const struct decision *decide_row(const struct organisation *o, const struct row *row,
+                                         struct buffer *why)
 {
-    static const uint8_t client[] = {192, 0, 2, 1};
-    struct decide_facts facts = {
+    struct str *recipient = arena_take(&arena, sizeof *recipient);
+    struct facts *facts = arena_take(&arena, sizeof *facts);
+    CU_ASSERT_FATAL(recipient && facts);
+    *recipient = str_c(row->recipient);
+    *facts = (struct facts){
         .sender = str_c(row->sender ? row->sender : "alice@int.example"),
-        .user = row->is_stranger ? NULL : organisation_user(o, STR("alice@int.example")),
-        .client = client,
-        .client_bytes = sizeof client,
+        .user = row->is_stranger ? STR("") : STR("alice@int.example"),
+        .client = STR("\300\0\2\1"),
         .is_auto = row->is_auto,
+        .recipients = {recipient, 1},
     };
-    decide(o, &facts, str_c(row->recipient), 300000, d, why);
+    struct decide_input in = {.organisation = o, .facts = facts, .hold_standard_ms = 300000};
+    struct outcome *out = decide(&in, &arena);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    if (why) {
+        struct trace *t = decide_trace(&in, out, 0, &arena);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+        buffer_clear(why);
+        trace_write(t, &in, why);
+    }
+    return outcome_of(out, 0);
 }
 
 static void test_decide(void)
@@ -179,17 +192,14 @@ static void test_decide(void)
     for (size_t i = 0; i < countof(decide_rows); i++) {
         const struct row *row = &decide_rows[i];
         struct organisation *o = make(row->rules);
-        struct decision d, traced;
-        decide_row(o, row, &d, NULL);
-        expect(d.hold_ms == row->hold_s * 1000, "%s: %llu ms", row->name,
-               (unsigned long long)d.hold_ms);
-        expect_str(d.hold_rule, str_c(row->hold_rule), row->name);
-        expect(d.notice == row->notice, "%s: notice %u", row->name, (unsigned)d.notice);
-        expect_str(d.notice_rule, str_c(row->notice_rule), row->name);
-        buffer_clear(&trace);
-        decide_row(o, row, &traced, &trace);
-        expect(traced.hold_ms == d.hold_ms && traced.notice == d.notice, "%s: traced", row->name);
+        const struct decision *d = decide_row(o, row, &trace);
+        expect(d->hold_ms == row->hold_s * 1000, "%s: %llu ms", row->name,
+               (unsigned long long)d->hold_ms);
+        expect_str(decision_rule(d, ACTION_HOLD), str_c(row->hold_rule), row->name);
+        expect(d->notice == row->notice, "%s: notice %u", row->name, (unsigned)d->notice);
+        expect_str(decision_rule(d, ACTION_NOTICE), str_c(row->notice_rule), row->name);
         organisation_drop(&o);
+        arena_reset(&arena);
     }
 }
 
@@ -204,9 +214,7 @@ static void test_trace(void)
         "  - {name: never here, when: {sender: {group: desk}}, then: {notice: {every: 30m}}}\n"
         "defaults: {hold: 5m, notice: none}\n");
     struct row row = {.recipient = EXT};
-    struct decision d;
-    buffer_clear(&trace);
-    decide_row(o, &row, &d, &trace);
+    (void)decide_row(o, &row, &trace);
     expect_str(buffer_str(&trace),
                STR("class: external\n"
                    "rule 'inside': no, by recipient.class\n"
@@ -214,10 +222,9 @@ static void test_trace(void)
                    "rule 'late': yes: decided before: hold 1h\n"
                    "rule 'end': yes: stop; decided before: hold 2h\n"),
                "external");
-    buffer_clear(&trace);
     row =
         (struct row){.recipient = "a@int.example", .sender = "x@int.example", .is_stranger = true};
-    decide_row(o, &row, &d, &trace);
+    (void)decide_row(o, &row, &trace);
     expect_str(buffer_str(&trace),
                STR("class: internal\n"
                    "rule 'inside': yes: hold 0s\n"
@@ -229,9 +236,8 @@ static void test_trace(void)
                "internal");
     organisation_drop(&o);
     o = make("");
-    buffer_clear(&trace);
     row = (struct row){.recipient = "a@group.example", .is_auto = true};
-    decide_row(o, &row, &d, &trace);
+    (void)decide_row(o, &row, &trace);
     expect_str(buffer_str(&trace),
                STR("class: affiliate\nsettings: hold 5m\nautomatic mail: notice none\n"),
                "settings");
@@ -242,6 +248,7 @@ int main(void)
 {
     buffer_init(&errors, 1 << 16);
     buffer_init(&trace, 1 << 16);
+    arena_init(&arena, 16 << 20);
     const struct test tests[] = {
         {"rules", test_decide},
         {"trace", test_trace},
@@ -250,5 +257,6 @@ int main(void)
     int status = harness_run("decide", tests);
     buffer_drop(&errors);
     buffer_drop(&trace);
+    arena_drop(&arena);
     return status;
 }

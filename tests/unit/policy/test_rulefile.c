@@ -141,9 +141,10 @@ static const struct {
           "then: {hold: 1d}}\n",
      "f:4:29: `unreadable` is not available in this version\n"
      "f:4:49: `ambiguous` is not available in this version\n"},
-    {"not built: recipient.list",
-     HEAD "rules:\n  - {name: a, when: {recipient: {list: x}}, then: {hold: 1d}}\n",
-     "f:4:34: `list` is not available in this version\n"},
+    {"unknown list",
+     HEAD "lists: {rivals: [\"*.rival.example\", x@y.example]}\nrules:\n"
+          "  - {name: a, when: {recipient: {list: rival}}, then: {hold: 1d}}\n",
+     "f:5:40: unknown list 'rival' (did you mean 'rivals'?)\n"},
     {"not built: in defaults", HEAD "defaults: {require_tls: any}\n",
      "f:3:12: `require_tls` is not available in this version\n"},
     {"action", HEAD "defaults: {holds: 5m}\n",

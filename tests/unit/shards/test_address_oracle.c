@@ -633,17 +633,21 @@ static void count_kinds(struct tally *t, struct str in, const struct address *a,
 static void check_taken(struct way *w, struct str in, const struct address *a)
 {
     enum recipient_class class = organisation_class(organisation, a->domain);
-    struct decide_facts facts = {.sender = STR("s@int.example"),
-                                 .client = "\x7f\0\0\1",
-                                 .client_bytes = 4};
-    struct decision decision;
     struct str kept = stored(w, a);
-    decide(organisation, &facts, kept, 0, &decision, NULL);
+    struct facts facts = {.sender = STR("s@int.example"),
+                          .client = STR("\x7f\0\0\1"),
+                          .recipients = {&kept, 1}};
+    const struct decide_input input = {.organisation = organisation, .facts = &facts};
+    struct arena arena;
+    arena_init(&arena, 1 << 16);
+    const struct outcome *outcome = decide(&input, &arena);
+    must(outcome);
     count_kinds(&w->tally, in, a, class);
     if (class != naive_class(a->domain) || (a->literal && class != CLASS_EXTERNAL))
         broken(w, in, "wrong class");
-    if (decision.class != class)
+    if (outcome_of(outcome, 0)->class != class)
         broken(w, in, "the rules see another class");
+    arena_drop(&arena);
 
     struct buffer line;
     buffer_init(&line, 1 << 16);
