@@ -44,6 +44,13 @@ enum {
     LIMIT_MAILBOX_TOKENS = 512,     /* words of one element; 16 bytes each, on the stack */
     LIMIT_MAILBOX_NAME_BYTES = 512, /* decoded; longer is cut (MAILBOX_LONG) */
 
+    /* Time zones and calendars */
+    LIMIT_ZONE_BYTES = 64 << 10,  /* of a file of tzdata; the largest has 3.6 KiB */
+    LIMIT_ZONE_CHANGES = 2000,    /* 16 bytes each; the most are 236 */
+    LIMIT_CALENDAR_WINDOWS = 64,  /* of one calendar */
+    LIMIT_CALENDAR_RANGES = 1000, /* holidays and workdays of one calendar, 16 bytes each */
+    LIMIT_CALENDAR_DAYS = 800,    /* how far ahead an opening is looked for */
+
     /* What a worker remembers of whom (shards/guard.h): 5 kinds, 168 bytes each: 26 MiB when all
      * are used. A power of two. */
     LIMIT_GUARD_ENTRIES = 32768,
