@@ -12,6 +12,7 @@
 #include "core/mail/word.h"
 #include "core/policy/directory.h"
 #include "core/remake/judge.h"
+#include "core/remake/remake.h"
 #include "shards/intake.h"
 #include "shards/outbox.h"
 #include "shards/report.h"
@@ -29,6 +30,7 @@ struct acceptance {
     struct handle intake;
     struct deposit *deposit; /* kept until the answer: what the mail does not use goes back then */
     uint64_t id, notice_id;  /* 0: no notice */
+    uint32_t bounced;
 };
 
 static void settle(struct shard *s, struct handle intake, enum reply reply, struct str text)
@@ -51,6 +53,13 @@ static void tell(const struct acceptance *a, const struct message *m)
              log_str("organisation", m->organisation), log_str("client", m->client),
              log_u64("recipients", m->recipient_count), log_u64("bytes", m->body_bytes),
              log_str("message_id", m->message_id));
+    for (uint32_t n = 0; a->bounced && n < m->recipient_count; n++)
+        if (m->recipients[n].stage == STAGE_BOUNCED)
+            log_info("bounced_by_policy", log_id("id", m->id),
+                     log_str("to", m->recipients[n].address),
+                     log_str("rule", m->recipients[n].rule));
+    count_by(bounced, a->bounced);
+    count_by(notices, a->bounced && m->sender.len);
     if (a->notice_id) {
         count(notices);
         log_info("notice_written", log_id("id", a->notice_id), log_id("about", m->id));
@@ -96,7 +105,7 @@ static bool fill_texts(const struct intake *i, const struct header_facts *facts,
     buffer_init(&message_id, TEXT_BYTES_MAX);
     buffer_init(&subject, LIMIT_SUBJECT_BYTES * 4);
     buffer_init(&client, TEXT_BYTES_MAX);
-    trace_write(i, facts, clock_wall_ms(), &prefix, &message_id);
+    trace_fields_write(i, facts, clock_wall_ms(), &prefix, &message_id);
     word_decode(facts->subject, LIMIT_SUBJECT_BYTES, &subject);
     buffer_printf(&client, "%s %.*s", i->client_text.at, STR_ARG(buffer_str(&i->session.helo)));
     m->prefix = arena_copy(&m->arena, buffer_str(&prefix));
@@ -245,6 +254,7 @@ static bool decide_all(const struct intake *i, struct message *m, struct judgeme
         .user = o && m->user.len ? organisation_user(o, m->user) : NULL,
         .client = i->client,
         .client_bytes = i->client_bytes,
+        .header = &i->header,
         .now_ms = m->accepted_ms,
         .hold_standard_ms = now->settings->hold,
         .not_before_ms =
@@ -258,20 +268,51 @@ static bool decide_all(const struct intake *i, struct message *m, struct judgeme
     return true;
 }
 
+/* Tells the sender who does not get it, and why. */
+static bool add_refusal(struct intake *i, const struct message *m, struct unit *u)
+{
+    struct shard *s = i->shard;
+    struct outcome *outcomes = heap_take(m->recipient_count * sizeof *outcomes);
+    struct str header = buffer_str(&i->header.bytes), piece;
+    struct buffer sent;
+    struct remake remake;
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < m->recipient_count; n++)
+        if (m->recipients[n].stage == STAGE_BOUNCED)
+            outcomes[count++] = (struct outcome){
+                .recipient = n,
+                .why = str_skip(m->recipients[n].last, strlen("5.7.1 ")),
+                .status = STR("5.7.1"),
+                .tell = DSN_FAILED,
+            };
+    buffer_init(&sent, PREFIX_BYTES_MAX + LIMIT_HEADER_BYTES);
+    remake_init(&remake, m);
+    while (remake_piece(&remake, &header, &piece))
+        buffer_put(&sent, piece);
+    struct report r = report_delivery(s, m, shard_new_id(s, &s->partitions[0]), outcomes, count,
+                                      buffer_str(&sent));
+    buffer_drop(&sent);
+    heap_drop(outcomes);
+    return r.message && unit_accept(u, r.message, r.body, r.body_bytes);
+}
+
 static enum reply commit(struct intake *i, struct message *m, char *body, struct unit *u,
-                         bool notice)
+                         const struct judgement *j)
 {
     struct shard *s = i->shard;
     struct report r = {0};
     struct acceptance *a = heap_take(sizeof *a);
     *a = (struct acceptance){.shard = s, .intake = slab_handle(&s->intakes, i), .id = i->id};
-    if (notice) {
+    if (j->notice) {
         a->notice_id = shard_new_id(s, &s->partitions[0]);
         r = report_hold(s, m, a->notice_id);
     }
+    a->bounced = j->bounced;
     bool good = unit_accept(u, m, body, body ? m->body_bytes : 0);
-    if (good && notice)
+    if (good && j->notice)
         good = r.message && unit_accept(u, r.message, r.body, r.body_bytes);
+    if (good && j->bounced && m->sender.len)
+        good = add_refusal(i, m, u);
     if (good) {
         a->deposit = i->deposit;
         i->deposit = NULL;
@@ -285,7 +326,20 @@ static enum reply commit(struct intake *i, struct message *m, char *body, struct
     return REPLY_452_MEMORY;
 }
 
-static enum reply queue(struct intake *i, const struct header_facts *facts)
+/* In the words of the rule, so that the mail client shows them. */
+static enum reply refuse(const struct message *m, const struct judgement *j, struct buffer *text)
+{
+    log_info("refused_by_policy", log_id("id", m->id), log_str("from", m->sender),
+             log_str("organisation", m->organisation), log_str("client", m->client),
+             log_str("rule", j->refused_rule), log_str("message_id", m->message_id));
+    buffer_put(text, j->refused_text);
+    if (j->refused_rule.len)
+        buffer_printf(text, " (rule '%.*s')", STR_ARG(j->refused_rule));
+    return REPLY_550_POLICY;
+}
+
+/* `text` gets the reply's, where it has one of its own. */
+static enum reply queue(struct intake *i, const struct header_facts *facts, struct buffer *text)
 {
     struct judgement j;
     char *body = NULL;
@@ -294,8 +348,10 @@ static enum reply queue(struct intake *i, const struct header_facts *facts)
     enum reply refusal = REPLY_452_MEMORY;
     if (m && u && !decide_all(i, m, &j))
         refusal = REPLY_451_POLICY;
+    else if (m && u && j.refused)
+        refusal = refuse(m, &j, text);
     else if (m && u && deposit_settle(i->deposit, m, &body))
-        return commit(i, m, body, u, j.notice);
+        return commit(i, m, body, u, &j);
     message_drop(&m);
     unit_drop(&u);
     return refusal;
@@ -322,18 +378,21 @@ static void conclude(struct intake *i)
 {
     struct header_facts facts;
     struct arena arena;
+    struct buffer text;
     arena_init(&arena, LIMIT_HEADER_BYTES);
+    buffer_init(&text, TEXT_BYTES_MAX);
     enum reply reply = check_header(i, &arena, &facts);
     if (reply == REPLY_250_ACCEPTED && order_is_for_gate(i)) {
         order_begin(i);
     } else {
         if (reply == REPLY_250_ACCEPTED)
-            reply = queue(i, &facts);
+            reply = queue(i, &facts, &text);
         if (reply != REPLY_250_ACCEPTED) {
             count(smtpd_rejected);
-            intake_settle(i, reply, STR(""));
+            intake_settle(i, reply, buffer_str(&text));
         }
     }
+    buffer_drop(&text);
     arena_drop(&arena);
 }
 

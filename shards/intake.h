@@ -70,7 +70,7 @@ bool order_is_for_gate(const struct intake *i);
 void order_begin(struct intake *i);
 
 /* trace.c: what goes before the stored body. */
-void trace_write(const struct intake *i, const struct header_facts *facts, uint64_t wall_ms,
-                 struct buffer *out, struct buffer *message_id);
+void trace_fields_write(const struct intake *i, const struct header_facts *facts, uint64_t wall_ms,
+                        struct buffer *out, struct buffer *message_id);
 
 #endif

@@ -16,8 +16,8 @@ static void write_received(const struct intake *i, uint64_t wall_ms, struct buff
     buffer_printf(out, ";\r\n\t%s\r\n", clock_date(wall_ms).at);
 }
 
-void trace_write(const struct intake *i, const struct header_facts *facts, uint64_t wall_ms,
-                 struct buffer *out, struct buffer *message_id)
+void trace_fields_write(const struct intake *i, const struct header_facts *facts, uint64_t wall_ms,
+                        struct buffer *out, struct buffer *message_id)
 {
     bool submission = i->service != SMTP_RELAY;
     write_received(i, wall_ms, out);

@@ -12,7 +12,7 @@ enum {
 };
 
 struct reader {
-    struct scan scan;
+    struct mailbox_scan scan;
     struct arena *arena;
     struct buffer boxes, groups; /* of struct mailbox, struct mailbox_group */
     struct buffer text, shown;   /* scratch */
@@ -378,7 +378,7 @@ static void widen(struct reader *r, uint32_t start, uint32_t end)
 
 static struct scan_token next_token(struct reader *r)
 {
-    struct scan_token t = scan_next(&r->scan);
+    struct scan_token t = mailbox_scan_next(&r->scan);
     if (r->scan.comments) {
         widen(r, r->scan.first_comment, r->scan.comment_end);
         r->comment_start = r->scan.comment_start;
@@ -623,7 +623,7 @@ bool mailbox_read(struct str value, struct arena *arena, struct mailbox_list *ou
     struct reader r;
     memset(&r, 0, offsetof(struct reader, token));
     r.arena = arena;
-    scan_init(&r.scan, value);
+    mailbox_scan_init(&r.scan, value);
     buffer_init(&r.boxes, LIMIT_MAILBOXES * sizeof(struct mailbox));
     buffer_init(&r.groups, LIMIT_MAILBOXES * sizeof(struct mailbox_group));
     buffer_init(&r.text, TEXT_BYTES);

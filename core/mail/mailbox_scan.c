@@ -7,14 +7,14 @@ enum {
     ESCAPE_BYTE = 0x1B,
 };
 
-void scan_init(struct scan *s, struct str in)
+void mailbox_scan_init(struct mailbox_scan *s, struct str in)
 {
     must(in.len < UINT32_MAX / 2);
-    *s = (struct scan){.in = in};
+    *s = (struct mailbox_scan){.in = in};
 }
 
 /* Behind "ESC $ B ... ESC ( B", which begins at `at`; `at` itself when none does. */
-static uint32_t skip_escape(struct scan *s, uint32_t at)
+static uint32_t skip_escape(struct mailbox_scan *s, uint32_t at)
 {
     struct str rest = str_skip(s->in, at);
     if (s->no_escapes || !str_starts(rest, STR("\x1b$")))
@@ -29,7 +29,7 @@ static uint32_t skip_escape(struct scan *s, uint32_t at)
 }
 
 /* Behind the quote that closes the one at `at`. */
-static uint32_t find_quote_end(struct scan *s, uint32_t at)
+static uint32_t find_quote_end(struct mailbox_scan *s, uint32_t at)
 {
     uint32_t i = at + 1;
     while (i < s->in.len) {
@@ -42,7 +42,7 @@ static uint32_t find_quote_end(struct scan *s, uint32_t at)
     return NOT_FOUND;
 }
 
-static uint32_t find_comment_end(struct scan *s, uint32_t at)
+static uint32_t find_comment_end(struct mailbox_scan *s, uint32_t at)
 {
     uint32_t depth = 0, i = at;
     bool deep = false, shows = false;
@@ -63,7 +63,7 @@ static uint32_t find_comment_end(struct scan *s, uint32_t at)
 }
 
 /* Brackets do not nest: the next "[" ends the search, so that it stays linear. */
-static uint32_t find_literal_end(const struct scan *s, uint32_t at)
+static uint32_t find_literal_end(const struct mailbox_scan *s, uint32_t at)
 {
     for (uint32_t i = at + 1; i < s->in.len && s->in.at[i] != '['; i++)
         if (s->in.at[i] == ']')
@@ -76,7 +76,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static bool skip_comment(struct scan *s)
+static bool skip_comment(struct mailbox_scan *s)
 {
     if (s->no_comments)
         return false;
@@ -105,7 +105,7 @@ static bool is_letter(char c)
     return letters[byte / 8] >> byte % 8 & 1;
 }
 
-static uint32_t find_atom_end(struct scan *s, uint32_t at)
+static uint32_t find_atom_end(struct mailbox_scan *s, uint32_t at)
 {
     while (at < s->in.len) {
         uint32_t next = s->in.at[at] == ESCAPE_BYTE ? skip_escape(s, at) : at;
@@ -141,7 +141,7 @@ static enum scan_kind kind_of(char c)
     }
 }
 
-static struct scan_token take_special(struct scan *s, struct scan_token t)
+static struct scan_token take_special(struct mailbox_scan *s, struct scan_token t)
 {
     char c = s->in.at[s->at];
     uint32_t end = NOT_FOUND;
@@ -165,7 +165,7 @@ static struct scan_token take_special(struct scan *s, struct scan_token t)
     return t;
 }
 
-static struct scan_token take_token(struct scan *s, bool apart)
+static struct scan_token take_token(struct mailbox_scan *s, bool apart)
 {
     struct scan_token t = {.start = s->at, .end = s->at, .apart = apart};
     if (s->at >= s->in.len)
@@ -178,7 +178,7 @@ static struct scan_token take_token(struct scan *s, bool apart)
     return t;
 }
 
-struct scan_token scan_next(struct scan *s)
+struct scan_token mailbox_scan_next(struct mailbox_scan *s)
 {
     uint32_t from = s->at;
     s->comments = 0;

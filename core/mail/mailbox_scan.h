@@ -34,7 +34,7 @@ struct scan_token {
     bool apart; /* blanks or a comment before it */
 };
 
-struct scan {
+struct mailbox_scan {
     struct str in;
     uint32_t at;
     unsigned doubts;                         /* of mailbox.h */
@@ -45,7 +45,7 @@ struct scan {
     bool no_quotes, no_comments, no_escapes; /* one has no end: no more are looked for */
 };
 
-void scan_init(struct scan *s, struct str in);
-struct scan_token scan_next(struct scan *s);
+void mailbox_scan_init(struct mailbox_scan *s, struct str in);
+struct scan_token mailbox_scan_next(struct mailbox_scan *s);
 
 #endif

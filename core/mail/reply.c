@@ -1,5 +1,7 @@
 #include "core/mail/reply.h"
 
+#include "core/mail/utf8.h"
+
 static const struct {
     uint16_t code;
     struct str enhanced, text;
@@ -45,9 +47,15 @@ void reply_write_text(enum reply r, struct str text, struct buffer *out)
     struct str enhanced = table[r].enhanced;
     buffer_printf(out, "%u %.*s%s", table[r].code, STR_ARG(enhanced), enhanced.len ? " " : "");
     size_t room = LIMIT_REPLY_LINE_BYTES - sizeof "250 5.1.10 \r\n";
-    text = str_head(text, room);
-    for (size_t i = 0; i < text.len; i++)
-        buffer_putc(out, is_printable(text.at[i]) ? text.at[i] : '?');
+    text = utf8_head(text, room);
+    while (text.len) {
+        uint32_t c;
+        size_t bytes = utf8_take(text, &c);
+        bool shown = bytes == 1 ? is_printable(text.at[0]) : bytes && !utf8_is_control(c);
+        bytes = bytes ? bytes : 1;
+        buffer_put(out, shown ? str_head(text, bytes) : STR("?"));
+        text = str_skip(text, bytes);
+    }
     buffer_puts(out, "\r\n");
 }
 

@@ -26,7 +26,9 @@ struct str reply_text(enum reply r);
 /* "250 2.1.5 Recipient OK" CRLF. */
 void reply_write(enum reply r, struct buffer *out);
 
-/* With another text; bytes that may not stand in a reply line become '?', and it is cut to fit. */
+/* With another text, in UTF-8: what a policy says, Japanese or not, goes out as it is, since mail
+ * clients show it, and servers that don't know RFC 6531 put something else in place. Controls and
+ * malformed bytes become '?', and it is cut to fit. */
 void reply_write_text(enum reply r, struct str text, struct buffer *out);
 
 /* ---- what we hear */

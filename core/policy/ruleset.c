@@ -11,6 +11,8 @@ enum {
     TEXT_MAX = 1 << 22 /* of one leaf or action as text */
 };
 
+_Static_assert(CONDITION_LEAVES <= 64, "a bit of `asked` for each kind");
+
 /* Names whose leaves are the same: a group, a list, or the names of one leaf. */
 struct making {
     struct arena *arena;
@@ -186,6 +188,8 @@ bool ruleset_make(struct arena *a, struct rule *rules, size_t count, struct rule
     }
     map_drop(&known);
     buffer_drop(&text);
+    for (uint32_t i = 0; i < out->leaf_count; i++)
+        out->asked |= 1ull << out->leaves[i]->kind;
     return make_lists(a, out) && make_steps(a, out) && make_index(&m);
 }
 

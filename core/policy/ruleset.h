@@ -35,6 +35,7 @@ struct ruleset {
     const struct step **steps; /* of each rule, as long as its conditions; groups' are unused */
     const struct condition **leaves; /* by number */
     uint32_t leaf_count;
+    uint64_t asked;             /* bit 1 << enum condition_kind: some rule asks it */
     const uint32_t *by_message; /* leaves that the message alone decides */
     uint32_t by_message_count;
     const uint32_t *by_recipient; /* leaves that are asked for each recipient: not in the index */

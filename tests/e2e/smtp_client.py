@@ -10,6 +10,7 @@ import struct
 import zlib
 
 REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -])([\t\x20-\x7e]*)\r\n")
+POLICY_LINE = re.compile(rb"(550)( )(5\.7\.1 [\x20-\x7e\x80-\xff]*)\r\n")  # a rule's words
 LINE_BYTES_MAX = 512  # RFC 5321 4.5.3.1.5
 
 
@@ -80,7 +81,7 @@ class Client:
         lines, code = [], None
         while True:
             line = self._line(timeout)
-            m = REPLY_LINE.fullmatch(line)
+            m = REPLY_LINE.fullmatch(line) or POLICY_LINE.fullmatch(line)
             if not m or len(line) > LINE_BYTES_MAX:
                 raise BadReply(f"not a reply line: {line[:100]!r}")
             if code not in (None, int(m[1])):

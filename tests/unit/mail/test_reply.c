@@ -1,3 +1,4 @@
+#include "core/mail/utf8.h"
 #include "tests/unit/harness.h"
 
 #include "core/mail/reply.h"
@@ -125,6 +126,19 @@ static void test_ours(void)
                STR("250 2.1.5 Recipient OK\r\n354 Send the mail, end with <CRLF>.<CRLF>\r\n"
                    "250 2.6.0 as ??250 ?\r\n"),
                "ours");
+    buffer_clear(&out);
+    reply_write_text(REPLY_550_POLICY, STR("\xe6\xa5\xad\xc2\x85\xe6\xa5\n"), &out);
+    expect_str(buffer_str(&out), STR("550 5.7.1 \xe6\xa5\xad????\r\n"),
+               "Japanese, and what is none");
+    buffer_clear(&out);
+    struct buffer big;
+    buffer_init(&big, 1 << 20);
+    for (int i = 0; i < 400; i++)
+        buffer_puts(&big, "\xe6\xa5\xad");
+    reply_write_text(REPLY_550_POLICY, buffer_str(&big), &out);
+    expect(out.len <= LIMIT_REPLY_LINE_BYTES && utf8_is_valid(buffer_str(&out)), "cut: %zu",
+           out.len);
+    buffer_drop(&big);
     /* each of ours is one that our own reader takes, with the class its code has */
     for (unsigned i = 0; i < REPLIES; i++) {
         struct reply_parser p;

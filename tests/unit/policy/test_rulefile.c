@@ -129,8 +129,8 @@ static const struct {
      HEAD "rules:\n  - {name: a, when: {sender: {user: []}}, then: {hold: 1s}}\n",
      "f:4:37: a list is wanted: [a, b]\n"},
 
-    {"not built: reject", HEAD "rules:\n  - {name: a, then: {reject: {in: smtp, text: x}}}\n",
-     "f:4:22: `reject` is not available in this version\n"},
+    {"not built: approve", HEAD "rules:\n  - {name: a, then: {approve: {by: supervisor}}}\n",
+     "f:4:22: `approve` is not available in this version\n"},
     {"not built: attachments",
      HEAD
      "rules:\n  - name: a\n    when: {attachments: {at_least: 1}}\n    then: {attachments: zip}\n",
