@@ -29,4 +29,10 @@ NODISCARD struct organisation *rulefile_read(struct str text, const char *name,
 
 void rulefile_write(const struct organisation *o, struct buffer *out);
 
+/* The same without its rules. */
+void rulefile_write_base(const struct organisation *o, struct buffer *out);
+
+/* "when: {…}, then: {…}" of one rule. */
+void rulefile_write_rule(const struct rule *r, struct buffer *out);
+
 #endif

@@ -243,6 +243,23 @@ static void write_conditions(struct buffer *out, const struct rule *r)
     }
 }
 
+void rulefile_write_rule(const struct rule *r, struct buffer *out)
+{
+    buffer_puts(out, r->condition_count ? "when: " : "");
+    write_conditions(out, r);
+    buffer_puts(out, r->condition_count ? ", then: " : "then: ");
+    write_actions(out, &r->then);
+}
+
+static void write_defaults(struct buffer *out, const struct organisation *o)
+{
+    if (o->defaults.then.set) {
+        buffer_puts(out, "defaults: ");
+        write_actions(out, &o->defaults.then);
+        buffer_putc(out, '\n');
+    }
+}
+
 static void write_rules(struct buffer *out, const struct organisation *o)
 {
     buffer_puts(out, o->rules.count ? "rules:\n" : "");
@@ -255,14 +272,10 @@ static void write_rules(struct buffer *out, const struct organisation *o)
         write_actions(out, &r->then);
         buffer_putc(out, '\n');
     }
-    if (o->defaults.then.set) {
-        buffer_puts(out, "defaults: ");
-        write_actions(out, &o->defaults.then);
-        buffer_putc(out, '\n');
-    }
+    write_defaults(out, o);
 }
 
-void rulefile_write(const struct organisation *o, struct buffer *out)
+static void write_people(struct buffer *out, const struct organisation *o)
 {
     write_pair(out, "", "organisation", o->name);
     buffer_printf(out, "\nplan: %s\n", o->plan == PLAN_SELF ? "self" : "standard");
@@ -278,5 +291,16 @@ void rulefile_write(const struct organisation *o, struct buffer *out)
     write_lists(out, o);
     write_calendars(out, o);
     write_dictionaries(out, o);
+}
+
+void rulefile_write_base(const struct organisation *o, struct buffer *out)
+{
+    write_people(out, o);
+    write_defaults(out, o);
+}
+
+void rulefile_write(const struct organisation *o, struct buffer *out)
+{
+    write_people(out, o);
     write_rules(out, o);
 }
