@@ -1,5 +1,6 @@
 #include "bench/micro/micro.h"
 #include "core/base/base.h"
+#include "core/base/calendar.h"
 #include "core/base/crc.h"
 #include "core/base/limit.h"
 #include "core/base/ring.h"
@@ -79,4 +80,22 @@ void micro_wheel(struct micro *m)
     micro_keep(sum);
     micro_items(m, ARMED);
     wheel_drop(&w);
+}
+
+void micro_calendar(struct micro *m)
+{
+    struct arena arena;
+    struct zone zone;
+    struct calendar c;
+    arena_init(&arena, 1 << 20);
+    must(zone_load(ZONE_DIRECTORY, STR("America/New_York"), &arena, &zone) == ZONE_OK);
+    calendar_init(&c, &zone, &arena);
+    calendar_use_japan(&c);
+    must(calendar_add_window(&c, 0x3E, 9 * 60, 19 * 60) == CALENDAR_OK);
+    while (micro_more(m)) {
+        micro_keep(calendar_is_open(&c, 1795000000000));
+        micro_keep(calendar_next_opening(&c, 1795230000000));
+    }
+    micro_items(m, 2);
+    arena_drop(&arena);
 }
