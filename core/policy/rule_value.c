@@ -157,19 +157,32 @@ static bool is_standard(const struct part_row *row, const void *at)
     return *(const uint64_t *)at == row->standard;
 }
 
+static void write_part(struct buffer *out, const char *between, const struct part_row *row,
+                       const void *base)
+{
+    buffer_printf(out, "%s%.*s: ", between, STR_ARG(row->key));
+    value_write(out, row->value, row->words, part_field_of(base, row->offset));
+}
+
+/* An empty mapping says nothing to a reader: then its first key stands there. */
 void parts_write(struct buffer *out, uint32_t owner, const void *base)
 {
-    const char *between = "{";
+    const struct part_row *first = NULL;
+    bool is_empty = true;
     for (size_t i = 0; i < part_row_count; i++) {
         const struct part_row *row = &part_rows[i];
-        const void *at = part_field_of(base, row->offset);
-        if (row->owner != owner || (!row->needed && is_standard(row, at)))
+        if (row->owner != owner)
             continue;
-        buffer_printf(out, "%s%.*s: ", between, STR_ARG(row->key));
-        value_write(out, row->value, row->words, at);
-        between = ", ";
+        first = first ? first : row;
+        if (!row->needed && is_standard(row, part_field_of(base, row->offset)))
+            continue;
+        write_part(out, is_empty ? "{" : ", ", row, base);
+        is_empty = false;
     }
-    buffer_puts(out, between[0] == '{' ? "{}" : "}");
+    must(first);
+    if (is_empty)
+        write_part(out, "{", first, base);
+    buffer_putc(out, '}');
 }
 
 void action_value_write(struct buffer *out, const struct actions *a, enum action_kind kind)
