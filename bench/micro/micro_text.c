@@ -3,6 +3,7 @@
 
 #include "core/mail/charset.h"
 #include "core/mail/decode.h"
+#include "core/mail/fold.h"
 
 enum {
     TEXT_BYTES = 64 << 10,
@@ -98,4 +99,42 @@ void micro_charset_cp932(struct micro *m)
            &in);
     charset(m, STR("cp932"), buffer_str(&in));
     buffer_drop(&in);
+}
+
+static void fold(struct micro *m, struct str text)
+{
+    struct buffer in, out;
+    struct fold_map map;
+    repeat(text, &in);
+    buffer_init(&out, OUT_BYTES);
+    while (micro_more(m)) {
+        struct fold f;
+        buffer_clear(&out);
+        fold_map_init(&map);
+        fold_init(&f, &map);
+        fold_feed(&f, buffer_str(&in), &out);
+        fold_finish(&f, &out);
+        must(!out.full);
+        fold_map_drop(&map);
+    }
+    micro_bytes(m, in.len);
+    buffer_drop(&in);
+    buffer_drop(&out);
+}
+
+void micro_fold_ascii(struct micro *m)
+{
+    fold(m, STR("Dear Bob, please find the quotation of this month attached. Kind regards, "
+                "Alice\r\n"));
+}
+
+void micro_fold_japanese(struct micro *m)
+{
+    fold(m,
+         STR("お世話になっております。Sekimori の見積書をお送りしますので、ご確認ください。\r\n"));
+}
+
+void micro_fold_kana(struct micro *m)
+{
+    fold(m, STR("ｵｾﾜﾆﾅｯﾃｵﾘﾏｽ｡ ﾐﾂﾓﾘｼｮｦ ｺﾞｶｸﾆﾝｸﾀﾞｻｲ｡\r\n"));
 }

@@ -70,6 +70,8 @@ enum {
     LIMIT_PARAMETER_BYTES = 4096, /* of one value, or of one piece of it */
     LIMIT_READINGS = 32,          /* different values of one parameter */
 
+    LIMIT_FOLD_MARKS = 4096, /* 64 KiB of a map from folded text to its source; then wider apart */
+
     /* Storage */
     LIMIT_BLOCK_BYTES = 4096,        /* alignment of every O_DIRECT read and write */
     LIMIT_INLINE_BYTES = 256 << 10,  /* bodies up to this travel in their journal group */

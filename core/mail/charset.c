@@ -346,23 +346,6 @@ static size_t good_bytes(struct str s)
     return n;
 }
 
-/* Can more bytes make a character of `s`, which is none now? */
-static bool may_go_on(struct str s)
-{
-    char tail[4];
-    uint32_t c;
-    if (s.len == 0 || s.len >= sizeof tail)
-        return s.len == 0;
-    static const char fill[] = {(char)0x80, (char)0xBF};
-    for (size_t i = 0; i < sizeof fill; i++) {
-        memset(tail, fill[i], sizeof tail);
-        memcpy(tail, s.at, s.len);
-        if (utf8_take(str_from(tail, sizeof tail), &c) > s.len)
-            return true;
-    }
-    return false;
-}
-
 static void put_bad(struct charset *c, struct buffer *out)
 {
     c->doubt |= CHARSET_MALFORMED;
@@ -376,7 +359,7 @@ static void feed_held(struct charset *c, struct str *in, bool last, struct buffe
         struct str held = str_from(c->held, c->held_bytes);
         uint32_t character;
         size_t bytes = utf8_take(held, &character);
-        if (!bytes && may_go_on(held) && !last) {
+        if (!bytes && utf8_is_head(held) && !last) {
             if (!in->len)
                 return;
             c->held[c->held_bytes++] = in->at[0];
@@ -586,7 +569,7 @@ static void feed_known(struct charset *c, struct str in, struct buffer *out)
 static struct str guess_head(struct str s)
 {
     size_t good = good_bytes(s);
-    if (s.len - good < 4 && may_go_on(str_skip(s, good)))
+    if (good == s.len || utf8_is_head(str_skip(s, good)))
         return str_head(s, good);
     size_t n = s.len;
     while (n && (unsigned char)s.at[n - 1] >= 0x40) /* no second byte of anything Japanese */

@@ -34,6 +34,22 @@ size_t utf8_take(struct str s, uint32_t *c)
     return bytes;
 }
 
+bool utf8_is_head(struct str s)
+{
+    static const char fill[] = {(char)0x80, (char)0xBF};
+    char whole[4];
+    uint32_t c;
+    if (s.len == 0 || s.len >= sizeof whole || (unsigned char)s.at[0] < 0x80)
+        return false;
+    for (size_t i = 0; i < sizeof fill; i++) {
+        memset(whole, fill[i], sizeof whole);
+        memcpy(whole, s.at, s.len);
+        if (utf8_take(str_from(whole, sizeof whole), &c) > s.len)
+            return true;
+    }
+    return false;
+}
+
 void utf8_put(struct buffer *out, uint32_t c)
 {
     char at[4];

@@ -10,6 +10,10 @@
 
 /* Bytes of the first character, and the character; 0 when it is malformed or `s` is empty. */
 size_t utf8_take(struct str s, uint32_t *c);
+
+/* Can more bytes make one character of `s`, which is none now? */
+bool utf8_is_head(struct str s);
+
 void utf8_put(struct buffer *out, uint32_t c);
 
 bool utf8_is_valid(struct str s);
