@@ -103,6 +103,8 @@ static void put_last(struct fold *f, uint32_t c, struct buffer *out)
 {
     size_t before = out->len;
     unsigned class = fold_class(c);
+    if (c == 0x3099 || c == 0x309A) /* a voicing mark that stays is part of what stands before it */
+        class = f->blank || f->last == FOLD_NOTHING ? FOLD_LETTER : f->last;
     if (f->blank && keeps_blank(f->last, class))
         buffer_putc(out, ' ');
     utf8_put(out, c);
@@ -136,6 +138,8 @@ static void end_segment(struct fold *f, struct buffer *out)
     if (only & FOLD_SIMPLE) {
         put_last(f, (f->segment[0] + only) & FOLD_DELTA, out);
     } else {
+        for (uint8_t i = 0; i < f->segment_count; i++) /* the twin may combine where it does not */
+            f->segment[i] = fold_unify(f->segment[i]);
         size_t count = fold_normalise(f->segment, f->segment_count, units, countof(units));
         put_units(f, units, count, out);
     }

@@ -76,7 +76,7 @@ enum fold_class fold_class(uint32_t c)
     } japanese[] = {
         {0x2E80, 0x2FDF}, /* radicals */
         {0x3001, 0x3098}, /* punctuation, hiragana */
-        {0x309D, 0x30FF}, /* katakana; between them are voicing marks, which must not meet by folding */
+        {0x309D, 0x30FF}, /* katakana; voicing marks are between them */
         {0x3190, 0x319F}, /* kanbun */
         {0x31C0, 0x31FF}, /* strokes, small katakana */
         {0x3200, 0x33FF}, /* in circles and squares */

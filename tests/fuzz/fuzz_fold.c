@@ -64,6 +64,8 @@ static bool model(struct str in, struct buffer *out)
         }
         c = (UChar32)fold_unify((uint32_t)c);
         unsigned class = fold_class((uint32_t)c);
+        if (c == 0x3099 || c == 0x309A)
+            class = blank || last == FOLD_NOTHING ? FOLD_LETTER : last;
         if (blank && is_blank_between(last, class))
             buffer_putc(out, ' ');
         utf8_put(out, (uint32_t)c);
