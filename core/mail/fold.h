@@ -2,8 +2,8 @@
  *
  * Both the text of a mail and the words that are looked for go through here, so that a match is a
  * comparison of bytes (MIME-19). In this order:
- *   - characters that show nothing are dropped: zero widths, format and control characters, variation
- *     selectors (Unicode's default ignorables, categories Cf and Cc);
+ *   - characters that show nothing are dropped: zero widths, format and control characters,
+ *     variation selectors (Unicode's default ignorables, categories Cf and Cc);
  *   - NFKC_Casefold: full-width letters become ASCII, half-width kana full-width, ㈱ (株), capitals
  *     small, compositions are composed. Hiragana and katakana stay apart;
  *   - all kinds of hyphens, dashes and minus signs become "-", wave dashes and tildes "~"; the long
