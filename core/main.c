@@ -9,6 +9,7 @@
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
+#include "core/base/zones.h"
 #include "core/coordinator/coordinator.h"
 #include "core/main_options.h"
 #include "crypto/tls.h"
@@ -319,6 +320,7 @@ static void prepare(struct program *p)
         .partitions = p->coordinator_partitions,
         .partition_count = p->partition_count,
         .registry = p->registry,
+        .zones = zones_make(ZONE_DIRECTORY),
     };
     c->anchor = coordinator_first_anchor(p->partitions, p->partition_count, &c->clock_doubtful);
     p->snapshot = coordinator_first_snapshot(c, &p->errors);

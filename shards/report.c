@@ -38,9 +38,12 @@ static struct names make_names(const struct shard *s, uint64_t id)
     return n;
 }
 
+/* Of the organisation, now; without one Japan's. */
 static int zone_minutes(const struct organisation *o)
 {
-    return !o || str_eq(o->time_zone, STR("Asia/Tokyo")) ? ZONE_TOKYO : 0;
+    if (o && o->zone)
+        return zone_offset(o->zone, (int64_t)(clock_wall_ms() / 1000), NULL) / 60;
+    return ZONE_TOKYO;
 }
 
 /* A message of ours to the sender of another, due at once. */

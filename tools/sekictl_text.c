@@ -230,8 +230,10 @@ bool read_organisation(const char *path, const struct options *options, struct b
 {
     struct buffer file;
     struct buffer errors;
+    struct zones *zones = zones_make(ZONE_DIRECTORY);
     const struct rulefile_options how = {.allow_password = options->allow_plain_passwords,
-                                         .network = options->network};
+                                         .network = options->network,
+                                         .zones = zones};
     buffer_init(&file, RULEFILE_BYTES_MAX);
     buffer_init(&errors, 1 << 20);
     struct organisation *o = NULL;
@@ -242,6 +244,7 @@ bool read_organisation(const char *path, const struct options *options, struct b
     if (good)
         rulefile_write(o, text);
     organisation_drop(&o);
+    zones_drop(&zones);
     buffer_drop(&file);
     buffer_drop(&errors);
     return good && !text->full;

@@ -60,7 +60,7 @@ static void apply_organisation(struct coordinator *c, struct client *client,
 void control_on_org_import(struct coordinator *c, struct client *client)
 {
     struct buffer errors;
-    const struct rulefile_options options = {0};
+    const struct rulefile_options options = {.zones = c->set.zones};
     buffer_init(&errors, ERROR_BYTES);
     struct organisation *o =
         rulefile_read(request_str(&client->request, "text"), "import", &options, &errors);
@@ -176,11 +176,12 @@ void control_on_user_list(struct coordinator *c, struct client *client)
 }
 
 /* The organisation as a copy that may be edited. */
-static struct organisation *open_document(struct client *client, const struct organisation *o)
+static struct organisation *open_document(struct coordinator *c, struct client *client,
+                                          const struct organisation *o)
 {
     struct buffer text;
     struct buffer errors;
-    const struct rulefile_options options = {0};
+    const struct rulefile_options options = {.zones = c->set.zones};
     buffer_init(&text, RULEFILE_BYTES_MAX);
     buffer_init(&errors, ERROR_BYTES);
     rulefile_write(o, &text);
@@ -223,7 +224,7 @@ static struct organisation *open_user(struct coordinator *c, struct client *clie
         return NULL;
     }
     *index = (size_t)(user - o->users);
-    return open_document(client, o);
+    return open_document(c, client, o);
 }
 
 void control_on_user_add(struct coordinator *c, struct client *client)
@@ -237,7 +238,7 @@ void control_on_user_add(struct coordinator *c, struct client *client)
         control_end(client, 1, STR("this user is there already"));
         return;
     }
-    struct organisation *o = open_document(client, current);
+    struct organisation *o = open_document(c, client, current);
     if (!o)
         return;
     struct user *users = arena_take(&o->arena, (o->user_count + 1) * sizeof *users);

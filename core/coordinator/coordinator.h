@@ -43,6 +43,7 @@ struct coordinator_settings {
     struct coordinator_partition *partitions; /* by number; its worker: number % worker_count */
     uint32_t partition_count;
     struct partition *registry; /* ours alone: partition_commit() from this thread */
+    struct zones *zones;        /* NULL: calendars cannot be asked */
     struct clock_anchor anchor; /* adopted time at start, decided by coordinator_first_anchor() */
     bool clock_doubtful;        /* wait for clock_confirm before handing out */
 };

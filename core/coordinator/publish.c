@@ -192,6 +192,7 @@ static struct settings *load_settings(const struct coordinator_settings *s, stru
 struct gather {
     struct organisation **at;
     size_t count, room;
+    struct zones *zones;
     bool bad;
 };
 
@@ -199,7 +200,7 @@ static void gather_one(struct gather *g, struct str text, struct str key, struct
 {
     char name[300];
     struct buffer label;
-    const struct rulefile_options options = {0};
+    const struct rulefile_options options = {.zones = g->zones};
     buffer_init(&label, sizeof name);
     buffer_put(&label, key);
     buffer_putc(&label, '\0');
@@ -220,10 +221,11 @@ static void gather_one(struct gather *g, struct str text, struct str key, struct
     g->at[g->count++] = o;
 }
 
-static struct directory *make_directory(const struct partition *registry, struct str name,
+static struct directory *make_directory(const struct coordinator_settings *set, struct str name,
                                         struct str text, struct buffer *errors)
 {
-    struct gather g = {0};
+    const struct partition *registry = set->registry;
+    struct gather g = {.zones = set->zones};
     struct view_documents *cursor = NULL;
     struct arena arena;
     struct str key;
@@ -286,7 +288,7 @@ struct snapshot *publish_first(const struct coordinator_settings *s, struct buff
     struct settings *settings = load_settings(s, errors);
     if (!settings)
         return NULL;
-    struct directory *directory = make_directory(s->registry, STR(""), STR(""), errors);
+    struct directory *directory = make_directory(s, STR(""), STR(""), errors);
     if (!directory) {
         settings_drop(&settings);
         return NULL;
@@ -380,7 +382,7 @@ bool publish_reload(struct coordinator *c, struct buffer *errors, struct buffer 
 bool publish_organisation(struct coordinator *c, struct str name, struct str text,
                           struct buffer *errors)
 {
-    struct directory *directory = make_directory(c->set.registry, name, text, errors);
+    struct directory *directory = make_directory(&c->set, name, text, errors);
     if (!directory)
         return false;
     if (!store(c->set.registry, name, text, errors)) {

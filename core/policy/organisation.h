@@ -8,6 +8,7 @@
 #ifndef CORE_POLICY_ORGANISATION_H
 #define CORE_POLICY_ORGANISATION_H
 
+#include "core/base/calendar.h"
 #include "core/base/map.h"
 #include "core/policy/ruleset.h"
 
@@ -62,6 +63,8 @@ struct opening {
     size_t hours_count;       /* 0: all day */
     bool japan;               /* Japanese holidays too */
     struct str_list holidays; /* "2026-12-29" */
+    const struct calendar
+        *calendar; /* the same, to be asked; NULL: without rulefile_options.zones */
 };
 
 struct dictionary {
@@ -75,6 +78,7 @@ struct organisation {
     struct str name; /* a-z 0-9 - : in records, metrics and file names */
     enum plan plan;
     struct str language, time_zone;
+    const struct zone *zone; /* NULL: not looked up */
     struct str_list domains, affiliates, hosts;
     struct keyset domain_keys, affiliate_keys;
     struct network *networks;

@@ -56,6 +56,17 @@ static size_t read_word(struct reading *r, const struct node *n, const struct st
     return count;
 }
 
+/* `n`: who needs it; NULL: nobody. */
+static void look_up_zone(struct reading *r, const struct node *n)
+{
+    const char *why;
+    if (!r->options->zones)
+        return;
+    r->o->zone = zones_find(r->options->zones, r->o->time_zone, &why);
+    if (!r->o->zone && n)
+        doc_error(&r->d, n, "'%s': %s", doc_show(r->o->time_zone).at, why);
+}
+
 static void read_identity(struct reading *r, const struct node *top)
 {
     static const struct str plans[] = {STR_INIT("standard"), STR_INIT("self")};
@@ -74,11 +85,14 @@ static void read_identity(struct reading *r, const struct node *top)
     size_t language = read_word(r, node_get(top, STR("language")), languages, 2, "ja or en");
     o->language = language == 1 ? STR("en") : STR("ja");
     o->time_zone = STR("Asia/Tokyo");
-    if (!zone || !read_text(r, zone, &text))
-        return;
-    o->time_zone = text;
-    if (!is_zone(text))
-        doc_error(&r->d, zone, "'%s' is not a time zone (Asia/Tokyo, UTC)", doc_show(text).at);
+    if (zone && read_text(r, zone, &text)) {
+        o->time_zone = text;
+        if (!is_zone(text)) {
+            doc_error(&r->d, zone, "'%s' is not a time zone (Asia/Tokyo, UTC)", doc_show(text).at);
+            return;
+        }
+    }
+    look_up_zone(r, zone ? zone : node_get(top, STR("calendars")));
 }
 
 static void make_keys(struct reading *r, const struct str_list *list, struct keyset *out)

@@ -10,6 +10,7 @@
 #ifndef CORE_POLICY_RULEFILE_H
 #define CORE_POLICY_RULEFILE_H
 
+#include "core/base/zones.h"
 #include "core/policy/organisation.h"
 
 enum {
@@ -21,6 +22,7 @@ struct rulefile_options {
     struct str network;  /* added when the file does not have it, as in a sandbox; empty: none */
     unsigned offered;    /* rows of rule.def up to this `since`; 0: RULE_OFFERED */
     bool is_provider;    /* the provider's forced rules: only `rules` and `lists` */
+    struct zones *zones; /* NULL: time zones are not looked up, and calendars cannot be asked */
 };
 
 NODISCARD struct organisation *rulefile_read(struct str text, const char *name,

@@ -131,6 +131,46 @@ static void read_opening(struct reading *r, const struct node *n, struct opening
             dates[c->holidays.count++] = list.at[i];
 }
 
+static bool add_windows(const struct opening *o, struct calendar *c)
+{
+    static const unsigned days[] = {DATE_MONDAY, DATE_TUESDAY,  DATE_WEDNESDAY, DATE_THURSDAY,
+                                    DATE_FRIDAY, DATE_SATURDAY, DATE_SUNDAY};
+    const struct hours all = {0, 24 * 60};
+    size_t count = o->hours_count ? o->hours_count : 1;
+    unsigned mask = 0;
+    bool good = true;
+    for (size_t i = 0; i < countof(days); i++)
+        mask |= o->days >> i & 1 ? 1u << days[i] : 0;
+    for (size_t i = 0; i < count && good; i++) {
+        const struct hours *h = o->hours_count ? &o->hours[i] : &all;
+        good = calendar_add_window(c, mask, h->from, h->to) == CALENDAR_OK;
+    }
+    return good;
+}
+
+/* What is asked at each mail. */
+static void make_calendar(struct reading *r, const struct node *n, struct opening *o)
+{
+    struct calendar *c = take(r, sizeof *c);
+    if (!c)
+        return;
+    calendar_init(c, r->o->zone, r->d.arena);
+    if (o->japan)
+        calendar_use_japan(c);
+    if (!add_windows(o, c))
+        doc_error(&r->d, n, "more than %d times of day in a calendar", (int)LIMIT_CALENDAR_WINDOWS);
+    for (size_t i = 0; i < o->holidays.count; i++) {
+        struct date day;
+        if (!calendar_parse_date(o->holidays.at[i], &day) ||
+            calendar_add_holidays(c, day, day) != CALENDAR_OK) {
+            doc_error(&r->d, n, "'%s' is no day, or one of more than %d holidays",
+                      doc_show(o->holidays.at[i]).at, (int)LIMIT_CALENDAR_RANGES);
+            break;
+        }
+    }
+    o->calendar = c;
+}
+
 void read_calendars(struct reading *r, const struct node *n)
 {
     struct organisation *o = r->o;
@@ -143,6 +183,8 @@ void read_calendars(struct reading *r, const struct node *n)
             map_set(&o->calendar_index, c->name, c);
         if (want_map(r, e, "a calendar"))
             read_opening(r, e, c);
+        if (o->zone)
+            make_calendar(r, e, c);
     }
 }
 

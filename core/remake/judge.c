@@ -49,6 +49,18 @@ static bool fill_header_recipients(const struct header *h, struct arena *arena, 
     return at != NULL;
 }
 
+/* False: a calendar cannot be asked. */
+static bool fill_calendars(const struct organisation *o, struct facts *out)
+{
+    for (size_t i = 0; i < o->calendar_count; i++) {
+        if (!o->calendars[i].calendar)
+            return false;
+        if (calendar_is_open(o->calendars[i].calendar, out->time_ms))
+            out->open |= 1ull << i;
+    }
+    return true;
+}
+
 /* What is known of envelope and header; conditions about the content are not offered yet
  * (rule.def). The header is read as far as a rule asks for it. */
 static bool fill(const struct judge_facts *f, const struct message *m, struct arena *arena,
@@ -71,6 +83,9 @@ static bool fill(const struct judge_facts *f, const struct message *m, struct ar
         return false;
     if (asked & 1ull << CONDITION_EXTERNAL_IN_HEADER &&
         !fill_header_recipients(f->header, arena, out))
+        return false;
+    if (asked & (1ull << CONDITION_DURING | 1ull << CONDITION_OUTSIDE) &&
+        !fill_calendars(f->organisation, out))
         return false;
     return recipients != NULL;
 }

@@ -1,6 +1,10 @@
 """What rules do to a mail, as its sender and its recipients see it (product.md 1.5 to 1.7, 2)."""
+import datetime
+import email
+import os
 import time
 import unittest
+import zoneinfo
 
 from harness import Gateway, ScriptSink, demo_policy, simple_mail, wait_until
 
@@ -160,9 +164,77 @@ class Policy(unittest.TestCase):
         self.assertEqual(len({c.partition(b"\r\n\r\n")[2] for c in content}), 1)
 
 
+def calendar_policy(zone="Asia/Tokyo"):
+    """Calendars that are open or closed today, whenever the test runs."""
+    now = datetime.datetime.now(zoneinfo.ZoneInfo(zone))
+    names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    around = [names[(now.weekday() + n) % 7] for n in (-1, 0, 1)]  # it may become midnight
+    others = [d for d in names if d not in around]
+    dates = [f'"{(now + datetime.timedelta(days=n)).date()}"' for n in (-1, 0, 1)]
+    text = demo_policy("0s", """
+  - name: office is closed
+    when: {sender: {address: alice@int.example}, outside: business}
+    then: {reject: {in: smtp, text: 営業時間外は送信できません。}}
+  - name: holidays too
+    when: {sender: {address: bob@int.example}, outside: holidays}
+    then: {reject: {in: smtp, text: 休業日です。}}
+  - name: not on other days
+    when: {sender: {address: carol@int.example}, outside: always}
+    then: {reject: {in: smtp, text: never said}}
+  - name: by day
+    when: {sender: {address: carol@int.example}, during: always}
+    then: {hold: 1h}
+""")
+    calendars = f"""calendars:
+  business: {{days: [{", ".join(others)}], hours: "09:00-19:00"}}
+  holidays: {{holidays: [japan, {", ".join(dates)}]}}
+  always: {{hours: ["00:00-12:00", "12:00-24:00"]}}
+"""
+    head, _, tail = text.partition("rules:")
+    return head.replace("time_zone: Asia/Tokyo", f"time_zone: {zone}") + calendars + "rules:" + tail
+
+
+class Calendars(unittest.TestCase):
+    def gate(self, policy):
+        sink = self.enterContext(ScriptSink())
+        return self.enterContext(Gateway(route=sink.address, policy=policy))
+
+    def test_TIME_04_nothing_leaves_outside_business_hours_or_on_holidays(self):
+        for zone in ("Asia/Tokyo", "America/New_York", "Australia/Lord_Howe"):
+            with self.subTest(zone):
+                gate = self.gate(calendar_policy(zone))
+                for sender, words in (
+                        ("alice", "営業時間外は送信できません。 (rule 'office is closed')"),
+                        ("bob", "休業日です。")):
+                    with gate.client() as c:
+                        reply = c.mail(f"{sender}@int.example", ["x@ext.example"], simple_mail(
+                            f"{sender}@int.example", ["x@ext.example"], "late"))
+                    self.assertEqual(reply.code, 550)
+                    self.assertIn(words, str(reply))
+                self.assertEqual(gate.list("--all"), [])
+                gate.send(["x@ext.example"], "open", sender="carol@int.example")
+                row = gate.mail_with("open")["recipients"][0]
+                self.assertEqual((row["rule"], row["state"]), ("by day", "waiting"))
+
+    def test_calendars_outlive_a_restart(self):
+        gate = self.gate(calendar_policy())
+        gate.restart()
+        with self.assertRaisesRegex(AssertionError, "営業時間外"):
+            gate.send(["x@ext.example"], "late")
+
+    def test_a_zone_that_nobody_knows(self):
+        gate = self.gate(demo_policy("0s", ""))
+        path = os.path.join(gate.dir, "other.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("organisation: other\ndomains: [other.example]\n"
+                    "time_zone: Asia/Tokio\nusers: []\n")
+        done = gate.run_ctl("org", "import", path)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("other.yaml:3:12: 'Asia/Tokio': no such time zone here", done.stderr)
+
+
 def decoded(content):
     """All text of a report, its base64 parts too."""
-    import email
     parts = email.message_from_bytes(content).walk()
     return "\n".join((p.get_payload(decode=True) or b"").decode("utf-8", "replace")
                      if not p.is_multipart() else str(p) for p in parts)
