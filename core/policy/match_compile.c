@@ -81,6 +81,11 @@ static bool compile_range(struct compile *c, uint32_t first, uint32_t count, hs_
                                 count, HS_MODE_STREAM, NULL, db, error) == HS_SUCCESS;
 }
 
+static bool is_out_of_memory(const hs_compile_error_t *error)
+{
+    return error && strstr(error->message, "allocate memory");
+}
+
 static bool sizes_of(const hs_database_t *db, size_t *bytes, size_t *state)
 {
     return hs_database_size(db, bytes) == HS_SUCCESS && hs_stream_size(db, state) == HS_SUCCESS;
@@ -194,7 +199,9 @@ static enum match_build compile_all(struct compile *c, struct str source, struct
     size_t bytes = 0, state = 0;
     enum match_build result = MATCH_UNBUILT;
     if (c->count && !compile_range(c, 0, c->count, &db, &error)) {
-        if (error && error->expression >= 0 && (uint32_t)error->expression < c->count) {
+        if (is_out_of_memory(error)) { /* it names the first, which is no more guilty than others */
+            buffer_puts(reason, "together the patterns need more memory than compiling may take");
+        } else if (error && error->expression >= 0 && (uint32_t)error->expression < c->count) {
             refuse(c, (uint32_t)error->expression, error->message);
             result = MATCH_REFUSED;
         } else {
