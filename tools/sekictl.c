@@ -2,6 +2,7 @@
 #include "tools/sekictl.h"
 
 #include "core/base/base.h"
+#include "core/base/heap.h"
 #include "core/coordinator/request.h"
 #include "crypto/scram.h"
 
@@ -75,7 +76,8 @@ struct command_line {
     struct buffer request; /* members so far, without braces */
     struct js_writer writer;
     struct buffer filter;
-    const char *file;       /* FILE of org import and config test */
+    const char *file;       /* FILE of org import, config test and policy verbs */
+    const char *other_file; /* NEW of policy diff */
     const char *subject;    /* address or name, for what is said before a removal */
     struct str positionals; /* names of arguments still to be given by position */
 };
@@ -148,6 +150,10 @@ static bool take_word(struct command_line *l, const char *word)
         l->file = word;
         return true;
     }
+    if (strcmp(l->verb->name, "policy diff") == 0 && !l->other_file) {
+        l->other_file = word;
+        return true;
+    }
     struct str name = next_positional(l);
     char key[32];
     if (!name.len || name.len >= sizeof key) {
@@ -180,6 +186,25 @@ static bool take_flag(struct command_line *l, const char *name)
     return true;
 }
 
+static bool take_test_option(struct options *o, const char *name, const char *value)
+{
+    if (strcmp(name, "policy") == 0) {
+        o->policy = value;
+    } else if (strcmp(name, "from") == 0) {
+        o->from = value;
+    } else if (strcmp(name, "user") == 0) {
+        o->user = value;
+    } else if (strcmp(name, "to") == 0) {
+        const char **to = heap_grow(o->to, (o->to_count + 1) * sizeof *to);
+        must(to != NULL);
+        o->to = to;
+        o->to[o->to_count++] = value;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool take_option(struct command_line *l, const char *name, const char *value)
 {
     struct options *o = &l->options;
@@ -189,6 +214,8 @@ static bool take_option(struct command_line *l, const char *name, const char *va
         o->standard_password = str_c(value);
     else if (strcmp(name, "network") == 0)
         o->network = str_c(value);
+    else if (l->verb && strcmp(l->verb->name, "policy test") == 0)
+        return take_test_option(o, name, value);
     else if (l->verb && has_argument(l->verb, "filter") && is_filter_flag(name))
         put_filter(l, name, value);
     else if (l->verb && has_argument(l->verb, name) && strcmp(name, "hash") != 0 &&
@@ -328,6 +355,21 @@ static int complete(struct command_line *l)
     return status;
 }
 
+/* Without a gateway. */
+static int run_local(struct command_line *l)
+{
+    bool diff = strcmp(l->verb->name, "policy diff") == 0;
+    if (!l->file || (diff && !l->other_file)) {
+        complain("usage: sekictl %s", l->verb->usage);
+        return WRONG_USAGE;
+    }
+    if (diff)
+        return policy_diff(l->file, l->other_file, &l->options);
+    if (strcmp(l->verb->name, "policy test") == 0)
+        return policy_test(l->file, &l->options);
+    return test_config(l->file);
+}
+
 static int run(struct command_line *l)
 {
     if (l->options.help) {
@@ -345,8 +387,8 @@ static int run(struct command_line *l)
         complain("usage: sekictl %s", l->verb->usage);
         return WRONG_USAGE;
     }
-    if ((l->verb->flags & LOCAL) && l->file)
-        return test_config(l->file);
+    if (l->verb->flags & LOCAL && (l->file || strcmp(l->verb->name, "config test") != 0))
+        return run_local(l);
     if ((l->verb->flags & ASKS_FIRST) && !l->options.yes)
         return ask_first(l);
     int status = complete(l);

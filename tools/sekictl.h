@@ -25,6 +25,9 @@ struct options {
     bool allow_plain_passwords;   /* org import */
     struct str standard_password; /* org import: of users that have none; empty: they get none */
     struct str network;           /* org import: added to its networks; empty: none */
+    const char *policy, *from, *user; /* policy test; NULL: not given */
+    const char **to;
+    size_t to_count;
 };
 
 typedef void row_fn(const struct js_value *row, void *context);
@@ -54,6 +57,12 @@ bool read_whole(const char *path, struct buffer *text);
 
 /* `config test FILE`, without a gateway. */
 int test_config(const char *path);
+
+/* `policy test FILE`: what the rules of a file would do with a mail, and why. */
+int policy_test(const char *path, const struct options *o);
+
+/* `policy diff OLD NEW` */
+int policy_diff(const char *before, const char *after, const struct options *o);
 
 void complain(const char *format, ...) PRINTFLIKE(1, 2);
 

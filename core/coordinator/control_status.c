@@ -131,6 +131,24 @@ static void config(struct coordinator *c, struct client *client, config_act *act
     buffer_drop(&restart);
 }
 
+/* What is about files only, and needs no gateway. */
+static void leave_to_sekictl(struct client *client)
+{
+    control_end(client, 1, STR("sekictl does this by itself, with files of its own machine"));
+}
+
+void control_on_policy_test(struct coordinator *c, struct client *client)
+{
+    (void)c;
+    leave_to_sekictl(client);
+}
+
+void control_on_policy_diff(struct coordinator *c, struct client *client)
+{
+    (void)c;
+    leave_to_sekictl(client);
+}
+
 void control_on_config_test(struct coordinator *c, struct client *client)
 {
     config(c, client, publish_check);

@@ -2,11 +2,13 @@
 import datetime
 import email
 import os
+import subprocess
+import tempfile
 import time
 import unittest
 import zoneinfo
 
-from harness import Gateway, ScriptSink, demo_policy, simple_mail, wait_until
+from harness import Gateway, ScriptSink, demo_policy, program, simple_mail, wait_until
 
 SENDER = "alice@int.example"
 RULES = """
@@ -162,6 +164,63 @@ class Policy(unittest.TestCase):
         self.assertEqual(self.gate.states(row["id"])["e@ext.example"], "discarded")
         content = {m.content for m in self.copies()}
         self.assertEqual(len({c.partition(b"\r\n\r\n")[2] for c in content}), 1)
+
+
+class Review(unittest.TestCase):
+    """sekictl policy test and diff: without a gateway."""
+
+    def setUp(self):
+        self.dir = self.enterContext(tempfile.TemporaryDirectory(prefix="policy."))
+
+    def file(self, name, text):
+        path = os.path.join(self.dir, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def ctl(self, *words):
+        done = subprocess.run([program("sekictl"), "policy", *words], capture_output=True,
+                              text=True, timeout=30)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_why_recipient_by_recipient(self):
+        rules = self.file("rules.yaml", demo_policy("5m", RULES))
+        mail = self.file("mail.eml", f"From: {SENDER}\nTo: x@ext.example\nX-Draft: yes\n\nx\n")
+        status, out, _ = self.ctl("test", mail, "--policy", rules, "--from", SENDER,
+                                  "--to", "x@ext.example", "--to", "I@INT.example")
+        self.assertEqual(status, 0)
+        for line in ("I@int.example", "class: internal", "  header: X-Draft: yes",
+                     "rule 'no mail to rivals': no, by recipient.domain",
+                     "rejected by rule 'drafts stay here'",
+                     "the whole mail is rejected, by rule 'drafts stay here' for x@ext.example"):
+            self.assertIn(line, out.splitlines())
+
+    def test_what_is_wrong_is_said(self):
+        rules = self.file("rules.yaml", demo_policy("5m", RULES))
+        mail = self.file("mail.eml", "\n")
+        bad = self.file("bad.yaml", "organisation: demo\ndomains: [int.example]\nrule: []\n")
+        for words, status, why in (
+                (("test", mail), 2, "add --policy FILE"),
+                (("test", "--policy", rules), 2, "usage: sekictl policy test FILE"),
+                (("test", mail, "--policy", rules), 1, "add --to ADDRESS"),
+                (("test", mail, "--policy", rules, "--to", "x@y@z"), 1,
+                 "'x@y@z' is not an address"),
+                (("test", mail, "--policy", bad, "--to", "x@ext.example"), 1,
+                 f"{bad}:3:1: unknown key 'rule' of an organisation (did you mean 'rules'?)"),
+                (("test", "/nonexistent", "--policy", rules, "--to", "x@ext.example"), 1,
+                 "/nonexistent: No such file"),
+                (("diff", rules), 2, "usage: sekictl policy diff OLD NEW")):
+            with self.subTest(words):
+                code, _, err = self.ctl(*words)
+                self.assertEqual(code, status)
+                self.assertIn(why, err)
+
+    def test_diff(self):
+        before = self.file("a.yaml", demo_policy("5m", RULES))
+        after = self.file("b.yaml", demo_policy("9m", RULES))
+        self.assertEqual(self.ctl("diff", before, before)[:2], (0, "no difference\n"))
+        self.assertEqual(self.ctl("diff", before, after)[:2],
+                         (0, "- defaults: {hold: 5m}\n+ defaults: {hold: 9m}\n"))
 
 
 def calendar_policy(zone="Asia/Tokyo"):
