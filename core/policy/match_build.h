@@ -19,7 +19,7 @@
 #include "core/base/buffer.h"
 #include "core/base/limit.h"
 
-/* core/mail/fold: what is done to the text before it is looked at. */
+/* fold_text() of core/mail/fold.h: what is done to the text before it is looked at. */
 typedef void match_fold_fn(struct str text, struct buffer *out);
 
 struct match_pattern {
@@ -35,7 +35,8 @@ void match_source_init(struct buffer *source);
  *
  * Of an expression only what stands for itself is folded; ASCII capital letters become small ones,
  * since folded text has none. "." is any character; \w, \d and \s know Unicode unless \b is used,
- * too. "^" and "$" are the begin and the end of a text, not of a line. */
+ * too. A blank beside a Japanese character may be missing in folded text and so here. "^" and "$"
+ * are the begin and the end of a text, not of a line. */
 NODISCARD const char *match_source_add(struct buffer *source, const struct match_pattern *p,
                                        match_fold_fn *fold);
 

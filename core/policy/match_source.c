@@ -107,6 +107,37 @@ static void put_folded(struct walk *w, struct str run)
     buffer_drop(&folded);
 }
 
+/* Bytes of a blank: a space or an ideographic one, or "\\s". */
+static size_t blank_bytes(const struct walk *w, size_t ahead)
+{
+    struct str rest = str_skip(w->in, w->at + ahead);
+    if (str_starts(rest, STR(" ")))
+        return 1;
+    return str_starts(rest, STR("\\s")) ? 2 : str_starts(rest, STR("\u3000")) ? 3 : 0;
+}
+
+/* Folding drops blanks beside Japanese characters, but not before every other: there the text may
+ * have one or not, whatever the pattern says. */
+static void walk_blank(struct walk *w)
+{
+    size_t bytes = blank_bytes(w, 0), next;
+    bool any = peek(w, 0) == '\\';
+    bool beside = w->out->len && !is_ascii(w->out->at[w->out->len - 1]);
+    while ((next = blank_bytes(w, bytes)) != 0) {
+        any |= peek(w, bytes) == '\\';
+        bytes += next;
+    }
+    beside |= !is_ascii(peek(w, bytes));
+    buffer_puts(w->out, any ? "\\s" : " ");
+    w->at += bytes;
+    if (beside && peek(w, 0) == '+') {
+        buffer_putc(w->out, '*');
+        w->at++;
+    } else if (beside && (!peek(w, 0) || !strchr("*?{", peek(w, 0)))) {
+        buffer_putc(w->out, '?');
+    }
+}
+
 /* Characters outside ASCII, and blanks between them. Before a repeat the last stands alone if
  * folding makes it more than one. */
 static void walk_run(struct walk *w)
@@ -114,9 +145,11 @@ static void walk_run(struct walk *w)
     size_t end = w->at, last = w->at;
     for (size_t i = w->at; i < w->in.len; i++) {
         char c = w->in.at[i];
-        if (is_ascii(c) && (c != ' ' || w->in_class))
+        size_t blank = w->in_class ? 0 : blank_bytes(w, i - w->at);
+        if (blank == 2 || (is_ascii(c) && !blank))
             break;
-        if (is_ascii(c))
+        i += blank ? blank - 1 : 0;
+        if (blank)
             continue;
         if (((unsigned char)c & 0xc0) != 0x80)
             last = i;
@@ -240,7 +273,9 @@ static void walk_expression(struct walk *w)
 {
     while (w->at < w->in.len && !w->out->full) {
         char c = peek(w, 0);
-        if (c == '\\') {
+        if (!w->in_class && blank_bytes(w, 0)) {
+            walk_blank(w);
+        } else if (c == '\\') {
             walk_escape(w);
         } else if (c == '[') {
             walk_bracket(w);

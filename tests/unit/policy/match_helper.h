@@ -4,6 +4,7 @@
 
 #include "tests/unit/harness.h"
 
+#include "core/mail/fold.h"
 #include "core/policy/match.h"
 #include "core/policy/match_build.h"
 
@@ -20,25 +21,6 @@ struct built {
     enum match_build build;
     char reason[256];
 };
-
-/* A stand-in for core/mail/fold: ASCII small letters, "㈱" is "(株)", "ｱ" is "ア". */
-static inline void plain_fold(struct str text, struct buffer *out)
-{
-    while (text.len) {
-        if (str_starts(text, STR("㈱"))) {
-            buffer_puts(out, "(株)");
-            text = str_skip(text, 3);
-        } else if (str_starts(text, STR("ｱ"))) {
-            buffer_puts(out, "ア");
-            text = str_skip(text, 3);
-        } else if (str_starts(text, STR("\u200b"))) {
-            text = str_skip(text, 3);
-        } else {
-            buffer_putc(out, char_lower(text.at[0]));
-            text = str_skip(text, 1);
-        }
-    }
-}
 
 static inline void on_checking(void *owner, uint32_t pattern)
 {
@@ -81,7 +63,7 @@ static inline void build(struct built *b, const char *const *patterns, size_t co
         struct match_pattern p = {.text = str_c(patterns[i] + expression),
                                   .dictionary = (uint32_t)i % 3,
                                   .expression = expression};
-        const char *refused = match_source_add(&b->source, &p, plain_fold);
+        const char *refused = match_source_add(&b->source, &p, fold_text);
         expect(!refused, "%s: %s", patterns[i], refused);
     }
     compile_source(b);

@@ -72,6 +72,14 @@ static const struct {
      {{1, 1}, {1, 1}, {{12}, {22}}}},
     {"begin", {"/^ab"}, "abab", {{1}, {1}, {{2}}}},
     {"end", {"/ab$"}, "abab", {{1}, {1}, {{4}}}},
+    {"MIME-19: words as they are written",
+     {"ＴＯＰ Secret", "ｼｬｶﾞｲﾋ", "社 外\n秘"},
+     "top secretシャガイヒ社外秘",
+     {{1, 1, 1}, {1, 1, 1}, {{10}, {25}, {34}}}},
+    {"MIME-19: blanks beside Japanese",
+     {"/案件 番号 [0-9]+", "/(案件)\\s番号"},
+     "案件番号 1 案件番号2",
+     {{2, 2}, {2, 2}, {{14, 28}, {12, 27}}}},
     {"alternatives", {"/(社外|部外)秘"}, "部外秘社外秘外秘", {{2}, {2}, {{9, 18}}}},
 };
 
@@ -165,7 +173,8 @@ static void test_naive(void)
         for (uint32_t n = 1 + number(&seed, 7); n; n--)
             put_random(&word, &seed);
         const struct match_pattern p = {.text = buffer_str(&word)};
-        expect(!match_source_add(&source, &p, plain_fold), "word %u", i);
+        if (match_source_add(&source, &p, fold_text))
+            i--; /* nothing but blanks */
     }
     b.source = source;
     compile_source(&b);

@@ -14,7 +14,16 @@ static const struct {
     {"and only that", "山㈱?", "山(?:\\(株\\))?"},
     {"a repeat of one", "山ｱ*", "山ア*"},
     {"nothing left", "a\u200b+", "a+"},
-    {"blanks", "山 田", "山 田"},
+    {"blanks", "山 田", "山田"},
+    {"ideographic blanks", "山\u3000田", "山田"},
+    {"blanks behind", "山 [0-9]\u3000[0-9]", "山 ?[0-9] [0-9]"},
+    {"ideographic blank behind", "山\u3000[0-9]", "山 ?[0-9]"},
+    {"blanks before", "x  山\\) 田", "x ?山\\) ?田"},
+    {"blanks that repeat", "山 *x 山 {2}x山 +x", "山 *x ?山 {2}x山 *x"},
+    {"white space", "山\\s田\\s+x\\sy\\s", "山\\s?田\\s*x\\sy\\s"},
+    {"white space that may be", "山\\s*田\\s?", "山\\s*田\\s?"},
+    {"blanks of English", "top secret", "top secret"},
+    {"dashes", "a‐b—c", "a\\-b\\-c"},
     {"by number", "\\x41\\x{41}\\x61\\x{ff71}", "aa\\x61ア"},
     {"number of a sign", "\\x2e\\x{2e}", "\\x2e\\x{2e}"},
     {"malformed number", "\\x{41", "\\x{41"},
@@ -37,7 +46,7 @@ static const struct {
 static void add(struct buffer *source, struct str text, bool expression, const char **refused)
 {
     const struct match_pattern p = {.text = text, .dictionary = 7, .expression = expression};
-    *refused = match_source_add(source, &p, plain_fold);
+    *refused = match_source_add(source, &p, fold_text);
 }
 
 static void test_expressions(void)
