@@ -78,24 +78,34 @@ void detector_found(struct detector *d, enum detector_kind kind, size_t from, si
     s->count++;
 }
 
+static uint32_t three_bytes(const struct detector *d, size_t at)
+{
+    const unsigned char *c = (const unsigned char *)d->window + at;
+    return (uint32_t)c[0] << 16 | (uint32_t)c[1] << 8 | c[2];
+}
+
 size_t hyphen_at(const struct detector *d, size_t at)
 {
-    static const struct str forms[] = {
-        STR_INIT("\u2010"), STR_INIT("\u2011"), STR_INIT("\u2012"), STR_INIT("\u2013"),
-        STR_INIT("\u2014"), STR_INIT("\u2015"), STR_INIT("\u2212"), STR_INIT("\u30fc"),
-        STR_INIT("\uff0d"), STR_INIT("\uff70"), STR_INIT("\u2500"),
-    };
-    if (at >= d->len)
-        return 0;
-    if (d->window[at] == '-')
+    if (at < d->len && d->window[at] == '-')
         return 1;
-    unsigned char lead = (unsigned char)d->window[at];
-    if (lead < 0xe2 || lead > 0xef)
+    if (d->len < at + 3)
         return 0;
-    for (size_t i = 0; i < countof(forms); i++)
-        if (is_at(d, at, forms[i]))
-            return 3;
-    return 0;
+    switch (three_bytes(d, at)) {
+    case 0xe28090: /* hyphens and dashes, U+2010 to U+2015 */
+    case 0xe28091:
+    case 0xe28092:
+    case 0xe28093:
+    case 0xe28094:
+    case 0xe28095:
+    case 0xe28892: /* minus */
+    case 0xe29480: /* a line of a box */
+    case 0xe383bc: /* the long vowel mark, and half-width */
+    case 0xefbdb0:
+    case 0xefbc8d: /* full-width */
+        return 3;
+    default:
+        return 0;
+    }
 }
 
 size_t blank_at(const struct detector *d, size_t at)
@@ -109,49 +119,32 @@ size_t blank_at(const struct detector *d, size_t at)
 
 static size_t look_at_character(struct detector *d, size_t at)
 {
-    if (d->len - at < 3)
-        return at + 1;
-    const unsigned char *c = (const unsigned char *)d->window + at;
-    switch ((uint32_t)c[0] << 16 | (uint32_t)c[1] << 8 | c[2]) {
-    case 0xe38092: /* 〒 */
-        return detect_postal(d, at);
-    case 0xe983bd: /* 都 */
-    case 0xe98193: /* 道 */
-    case 0xe5ba9c: /* 府 */
-    case 0xe79c8c: /* 県 */
-        return detect_address(d, at);
-    case 0xe699ae: /* 普 */
-    case 0xe5bd93: /* 当 */
-    case 0xe8b2af: /* 貯 */
-    case 0xe58fa3: /* 口 */
-    case 0xe8a898: /* 記 */
-        return detect_account(d, at);
-    case 0xe7949f: /* 生 */
-    case 0xe8aa95: /* 誕 */
-        return detect_birth(d, at);
-    case 0xe6988e: /* 明 */
-    case 0xe5a4a7: /* 大 */
-    case 0xe698ad: /* 昭 */
-    case 0xe5b9b3: /* 平 */
-    case 0xe4bba4: /* 令 */
-        return detect_era(d, at);
+    switch (three_bytes(d, at)) {
+#define CHARACTER(code, look) \
+    case code:                \
+        return look(d, at);
+#include "core/policy/detector_character.def"
     default:
         return at + 1;
     }
 }
 
-/* What may begin something: digits, signs, the b of birth and d of date, and lead bytes. */
+/* By the last two bytes of a character: may it begin something? */
+static const uint8_t characters[4096] = {
+#define CHARACTER(code, look) [((code) >> 2 & 0xfc0) | ((code)&0x3f)] = 1,
+#include "core/policy/detector_character.def"
+};
+
+/* What may begin something: digits, signs; lead bytes; the b of birth and d of dob. */
 static const uint8_t interesting[256] = {
     ['0'] = 1,  ['1'] = 1,  ['2'] = 1,  ['3'] = 1,  ['4'] = 1,  ['5'] = 1,  ['6'] = 1,  ['7'] = 1,
-    ['8'] = 1,  ['9'] = 1,  ['+'] = 1,  ['@'] = 1,  ['b'] = 1,  ['B'] = 1,  ['d'] = 1,  ['D'] = 1,
+    ['8'] = 1,  ['9'] = 1,  ['+'] = 1,  ['@'] = 1,  ['b'] = 3,  ['B'] = 3,  ['d'] = 3,  ['D'] = 3,
     [0xe3] = 2, [0xe4] = 2, [0xe5] = 2, [0xe6] = 2, [0xe7] = 2, [0xe8] = 2, [0xe9] = 2,
 };
 
 static size_t look_at(struct detector *d, size_t at)
 {
     char c = d->window[at];
-    if (interesting[(unsigned char)c] == 2)
-        return look_at_character(d, at);
     if (c == '@')
         return detect_email(d, at);
     if (c == '+')
@@ -163,15 +156,38 @@ static size_t look_at(struct detector *d, size_t at)
     return detect_number(d, at);
 }
 
+/* The next place before `stop` where something may begin, or `stop` or a little more. */
+static size_t skip(const struct detector *d, size_t at, size_t stop)
+{
+    const unsigned char *w = (const unsigned char *)d->window;
+    while (at < stop) {
+        uint8_t kind = interesting[w[at]];
+        if (kind == 1)
+            return at;
+        if (kind == 0) {
+            at++;
+        } else if (kind == 3) {
+            if (at + 1 < d->len &&
+                (char_lower(d->window[at + 1]) == 'i' || char_lower(d->window[at + 1]) == 'o'))
+                return at;
+            at++;
+        } else if (d->len < at + 3 || (w[at + 1] & 0xc0) != 0x80 || (w[at + 2] & 0xc0) != 0x80) {
+            at++; /* malformed, or cut off */
+        } else if (characters[(w[at + 1] & 0x3f) << 6 | (w[at + 2] & 0x3f)]) {
+            return at;
+        } else {
+            at += 3;
+        }
+    }
+    return at;
+}
+
 static void run(struct detector *d, bool end)
 {
     size_t stop = end ? d->len : d->len > DETECTOR_AHEAD ? d->len - DETECTOR_AHEAD : 0;
-    while (d->at < stop) {
-        size_t at = d->at;
-        while (at < stop && !interesting[(unsigned char)d->window[at]])
-            at++;
-        d->at = at < stop ? look_at(d, at) : at;
-    }
+    while ((d->at = skip(d, d->at, stop)) < stop)
+        d->at = interesting[(unsigned char)d->window[d->at]] == 2 ? look_at_character(d, d->at)
+                                                                  : look_at(d, d->at);
 }
 
 void detector_feed(struct detector *d, struct str text)
