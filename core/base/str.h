@@ -53,7 +53,7 @@ int str_compare(struct str a, struct str b); /* memcmp order, then length */
 static inline struct str str_skip(struct str s, size_t n)
 {
     n = size_min(n, s.len);
-    return (struct str){s.at + n, s.len - n};
+    return (struct str){n ? s.at + n : s.at, s.len - n}; /* `at` may be NULL */
 }
 
 static inline struct str str_head(struct str s, size_t n)

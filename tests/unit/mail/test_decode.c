@@ -154,6 +154,7 @@ static void test_bounds(void)
     decode_finish(&d, &out);
     expect_str(buffer_str(&out), buffer_str(&in), "blanks are kept");
     CU_ASSERT(d.doubt == DECODE_LONG_LINE);
+    buffer_drop(&out);
     buffer_init(&out, 100); /* what does not fit is said */
     decode_base64(buffer_str(&in), &out);
     CU_ASSERT(out.full);
