@@ -15,6 +15,19 @@
 #define PRINTFLIKE(f, a) __attribute__((format(printf, f, a)))
 #define COLD             __attribute__((cold))
 
+/* A sanitizer needs all of the address space, and system calls of its own: a process that bounds
+ * itself leaves them to it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BASE_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BASE_SANITIZED 1
+#endif
+#endif
+#ifndef BASE_SANITIZED
+#define BASE_SANITIZED 0
+#endif
+
 #define countof(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The object that embeds `member`, from a pointer to the member. */

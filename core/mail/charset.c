@@ -436,7 +436,9 @@ static char *put_unit(struct charset *c, uint32_t u, char *to)
 }
 
 enum {
-    PIVOT_UNITS = 1024
+    PIVOT_UNITS = 1024,
+    SHIFT_OUT = 0x0E,
+    SLICE_BYTES = 4096, /* looked through at once for the way back to ASCII */
 };
 
 static void put_units(struct charset *c, const UChar *at, size_t count, struct buffer *out)
@@ -522,7 +524,9 @@ static void feed_library(struct charset *c, struct str in, struct buffer *out)
         in = str_skip(in, n);
         if (!in.len)
             return;
-        struct str slice = str_head(in, slice_bytes(c, in));
+        struct str slice = str_head(in, slice_bytes(c, str_head(in, SLICE_BYTES)));
+        if (c->escapes && str_find(slice, SHIFT_OUT) != SIZE_MAX)
+            c->escapes = false; /* ASCII bytes may be kana from here on, also behind "ESC ( B" */
         unsigned doubt = c->doubt;
         c->doubt = 0;
         convert(c, slice, false, out);

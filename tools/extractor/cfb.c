@@ -118,7 +118,7 @@ enum cfb_step cfb_next(struct cfb *c, struct cfb_stream *out)
 {
     uint32_t each = 1u << (c->sector_shift - 7);
     if (c->seen > 0 && c->seen % each == 0) {
-        if (c->seen / each > c->sectors || !next_sector(c, c->at, &c->at))
+        if (c->seen / each >= c->sectors || !next_sector(c, c->at, &c->at))
             return CFB_DAMAGED;
         if (c->at == SECTOR_END)
             return CFB_END;

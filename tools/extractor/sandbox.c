@@ -1,5 +1,7 @@
 #include "tools/extractor/sandbox.h"
 
+#include "core/base/base.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -253,8 +255,6 @@ bool sandbox_room(const struct sandbox_limits *l, struct buffer *errors)
     bool good = bound(RLIMIT_CORE, 0) && bound(RLIMIT_FSIZE, l->file_bytes) &&
                 bound(RLIMIT_NOFILE, 128) && bound(RLIMIT_CPU, l->cpu_s) &&
                 bound(RLIMIT_MEMLOCK, 0) && bound(RLIMIT_MSGQUEUE, 0);
-#if !defined(__SANITIZE_ADDRESS__)
-    good = good && (l->memory == 0 || bound(RLIMIT_AS, l->memory));
-#endif
+    good = good && (BASE_SANITIZED || l->memory == 0 || bound(RLIMIT_AS, l->memory));
     return good ? filter_calls(errors) : fail_with(errors, "setrlimit");
 }

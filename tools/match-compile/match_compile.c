@@ -7,6 +7,7 @@
  * (DOS-07): here it takes what the arguments say, at low priority, without files, network
  * or other processes. Killed at any time, nothing is lost but this attempt.
  */
+#include "core/base/base.h"
 #include "core/base/str.h"
 #include "core/policy/match_report.h"
 
@@ -22,18 +23,6 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* A sanitizer needs all of the address space, and system calls of its own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 enum {
     LEAST_ROOM = 64 << 10,
@@ -101,7 +90,7 @@ static bool take_limits(uint64_t cpu_s, uint64_t memory_mib, uint64_t wall_s)
 {
     if (!bound(RLIMIT_CPU, cpu_s) || !bound(RLIMIT_CORE, 0) || !bound(RLIMIT_FSIZE, 0))
         return false;
-    if (!SANITIZED && !bound(RLIMIT_AS, memory_mib << 20))
+    if (!BASE_SANITIZED && !bound(RLIMIT_AS, memory_mib << 20))
         return false;
     (void)alarm((unsigned)wall_s); /* the gateway may be gone */
     return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
@@ -140,7 +129,7 @@ static bool seal_off(void)
     };
 #undef ALLOW
     const struct sock_fprog program = {.len = countof(rules), .filter = rules};
-    return SANITIZED || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+    return BASE_SANITIZED || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 }
 
 static bool take_number(const char *text, uint64_t max, uint64_t *out)
