@@ -30,6 +30,8 @@ struct options {
     size_t to_count;
 };
 
+struct organisation;
+
 typedef void row_fn(const struct js_value *row, void *context);
 
 /* Send one request (a JSON object with its braces) and hand each row to `each`; notes and errors go
@@ -43,6 +45,12 @@ void print_json(const struct js_value *row);
 /* Text from outside, safe for a terminal, cut or padded to `columns` (0: as it is). */
 void print_text(FILE *out, struct str text, unsigned columns);
 unsigned text_columns(struct str text);
+
+/* Lines of a checker stand for themselves: NAME:LINE:COLUMN: text. */
+void print_lines(FILE *out, const struct buffer *text);
+
+/* The policy file at `path` ("-": standard input); NULL: errors were printed. */
+struct organisation *read_policy(const char *path, const struct options *o);
 
 /* The policy file at `path` ("-": standard input) as canonical text without plain passwords. False:
  * errors were printed. */

@@ -16,32 +16,6 @@ enum {
     ERROR_BYTES_MAX = 1 << 20,
 };
 
-static void print_lines(FILE *out, const struct buffer *text)
-{
-    struct str rest = buffer_str(text);
-    while (rest.len) {
-        print_text(out, str_cut(&rest, '\n'), 0);
-        (void)fputc('\n', out);
-    }
-}
-
-static struct organisation *read_rules(const char *path, const struct options *given)
-{
-    struct buffer text, errors;
-    const struct rulefile_options how = {
-        .allow_password = given->allow_plain_passwords,
-        .zones = zones_make(ZONE_DIRECTORY),
-    };
-    struct organisation *o = NULL;
-    buffer_init(&text, RULEFILE_BYTES_MAX);
-    buffer_init(&errors, ERROR_BYTES_MAX);
-    if (read_whole(path, &text))
-        o = rulefile_read(buffer_str(&text), path, &how, &errors);
-    print_lines(stderr, &errors);
-    buffer_drop(&errors);
-    return o;
-}
-
 /* In the spelling that rules compare. NULL: it was said why. */
 static const char *read_address(const char *text, unsigned flags, struct arena *arena,
                                 struct str *out)
@@ -130,7 +104,7 @@ int policy_test(const char *path, const struct options *given)
         complain("which rules? add --policy FILE; `sekictl org export NAME` writes one");
         return WRONG_USAGE;
     }
-    struct organisation *o = read_rules(given->policy, given);
+    struct organisation *o = read_policy(given->policy, given);
     buffer_init(&file, MAIL_BYTES_MAX);
     buffer_init(&mail, MAIL_BYTES_MAX);
     buffer_init(&out, TEXT_BYTES);
@@ -151,7 +125,7 @@ int policy_test(const char *path, const struct options *given)
 int policy_diff(const char *before, const char *after, const struct options *given)
 {
     struct buffer out;
-    struct organisation *a = read_rules(before, given), *b = read_rules(after, given);
+    struct organisation *a = read_policy(before, given), *b = read_policy(after, given);
     buffer_init(&out, TEXT_BYTES);
     bool good = a && b;
     if (good)

@@ -110,13 +110,12 @@ bool read_whole(const char *path, struct buffer *text)
     return got == 0;
 }
 
-/* Lines of a checker stand for themselves: NAME:LINE:COLUMN: text. */
-static void print_errors(const struct buffer *errors)
+void print_lines(FILE *out, const struct buffer *text)
 {
-    struct str rest = buffer_str(errors);
+    struct str rest = buffer_str(text);
     while (rest.len) {
-        print_text(stderr, str_cut(&rest, '\n'), 0);
-        (void)fputc('\n', stderr);
+        print_text(out, str_cut(&rest, '\n'), 0);
+        (void)fputc('\n', out);
     }
 }
 
@@ -129,7 +128,7 @@ int test_config(const char *path)
     buffer_init(&errors, 1 << 20);
     if (read_whole(path, &text))
         settings = settings_load(buffer_str(&text), path, NULL, 0, &errors);
-    print_errors(&errors);
+    print_lines(stderr, &errors);
     buffer_drop(&text);
     buffer_drop(&errors);
     if (!settings)
@@ -226,26 +225,30 @@ static bool hash_users(struct organisation *o, const struct options *options)
     return true;
 }
 
-bool read_organisation(const char *path, const struct options *options, struct buffer *text)
+struct organisation *read_policy(const char *path, const struct options *options)
 {
     struct buffer file;
     struct buffer errors;
-    struct zones *zones = zones_make(ZONE_DIRECTORY);
     const struct rulefile_options how = {.allow_password = options->allow_plain_passwords,
                                          .network = options->network,
-                                         .zones = zones};
+                                         .zones = zones_make(ZONE_DIRECTORY)};
+    struct organisation *o = NULL;
     buffer_init(&file, RULEFILE_BYTES_MAX);
     buffer_init(&errors, 1 << 20);
-    struct organisation *o = NULL;
     if (read_whole(path, &file))
         o = rulefile_read(buffer_str(&file), path, &how, &errors);
-    print_errors(&errors);
+    print_lines(stderr, &errors);
+    buffer_drop(&file);
+    buffer_drop(&errors);
+    return o;
+}
+
+bool read_organisation(const char *path, const struct options *options, struct buffer *text)
+{
+    struct organisation *o = read_policy(path, options);
     bool good = o && hash_users(o, options);
     if (good)
         rulefile_write(o, text);
     organisation_drop(&o);
-    zones_drop(&zones);
-    buffer_drop(&file);
-    buffer_drop(&errors);
     return good && !text->full;
 }

@@ -4,30 +4,44 @@
 #include "core/base/map.h"
 
 enum {
-    ZONES_BYTES_MAX = 64 << 20 /* some 600 zones of at most 64 KiB */
+    ZONE_ARENA_BYTES = 1 << 20 /* zone.h: at most LIMIT_ZONE_CHANGES * 16 bytes and little more */
+};
+
+struct held {
+    struct held *next;
+    struct arena arena;
+    struct zone zone;
 };
 
 struct zones {
     const char *directory;
-    struct arena arena;
     struct map by_name;
+    struct held *held;
 };
 
 struct zones *zones_make(const char *directory)
 {
     struct zones *z = heap_take(sizeof *z);
     z->directory = directory;
-    arena_init(&z->arena, ZONES_BYTES_MAX);
     map_init(&z->by_name, (uint64_t)(uintptr_t)z);
     return z;
+}
+
+static void drop(struct held *h)
+{
+    arena_drop(&h->arena);
+    heap_drop(h);
 }
 
 void zones_drop(struct zones **z)
 {
     if (!*z)
         return;
+    for (struct held *next, *h = (*z)->held; h; h = next) {
+        next = h->next;
+        drop(h);
+    }
     map_drop(&(*z)->by_name);
-    arena_drop(&(*z)->arena);
     heap_drop(*z);
     *z = NULL;
 }
@@ -52,24 +66,20 @@ static const char *explain(enum zone_status s)
 
 const struct zone *zones_find(struct zones *z, struct str name, const char **why)
 {
-    struct zone *zone = map_get(&z->by_name, name);
+    const struct zone *known = map_get(&z->by_name, name);
     *why = "";
-    if (zone)
-        return zone;
-    /* a file that is bad leaves nothing behind in the arena */
-    struct arena trial;
-    struct zone found;
-    arena_init(&trial, ZONES_BYTES_MAX);
-    enum zone_status status = zone_load(z->directory, name, &trial, &found);
-    arena_drop(&trial);
-    zone = status == ZONE_OK ? arena_take(&z->arena, sizeof *zone) : NULL;
-    if (zone)
-        status = zone_load(z->directory, name, &z->arena, zone);
-    if (!zone || status != ZONE_OK) {
-        *why = explain(status == ZONE_OK ? ZONE_NO_MEMORY : status);
+    if (known)
+        return known;
+    struct held *h = heap_take(sizeof *h);
+    arena_init(&h->arena, ZONE_ARENA_BYTES);
+    enum zone_status status = zone_load(z->directory, name, &h->arena, &h->zone);
+    if (status != ZONE_OK) {
+        *why = explain(status);
+        drop(h);
         return NULL;
     }
-    zone->name = arena_copy(&z->arena, name);
-    map_set(&z->by_name, zone->name, zone);
-    return zone;
+    h->next = z->held;
+    z->held = h;
+    map_set(&z->by_name, h->zone.name, &h->zone);
+    return &h->zone;
 }

@@ -79,16 +79,7 @@ static struct str skip_comments(struct reader *r, struct str s)
         if (s.len == 0 || s.at[0] != '(')
             return s;
         r->out->doubt |= CONTENT_COMMENT;
-        size_t depth = 0, i = 0;
-        for (; i < s.len; i++) {
-            if (s.at[i] == '\\')
-                i++;
-            else if (s.at[i] == '(')
-                depth++;
-            else if (s.at[i] == ')' && --depth == 0)
-                break;
-        }
-        s = str_skip(s, i + 1);
+        s = str_skip(s, content_comment_bytes(s));
     }
 }
 

@@ -46,8 +46,7 @@ static struct str skip_blanks(struct str s)
     return s;
 }
 
-/* Length of the comment at the front, or of everything when it is not closed. */
-static size_t comment_bytes(struct str s)
+size_t content_comment_bytes(struct str s)
 {
     size_t depth = 0, i = 0;
     for (; i < s.len; i++) {
@@ -212,7 +211,7 @@ static struct str take_token(struct parameters *p, struct piece *piece, struct s
         return str_skip(s, semicolon);
     }
     struct str first = str_head(all, end), more = skip_blanks(str_skip(all, end));
-    if (end && more.at[0] == '(' && comment_bytes(more) == more.len) {
+    if (end && more.at[0] == '(' && content_comment_bytes(more) == more.len) {
         p->doubt |= CONTENT_COMMENT;
         add_reading(p, piece, is_blank(all.at[end]) ? first : all);
         add_reading(p, piece, first);
@@ -261,7 +260,7 @@ static struct str take_piece(struct parameters *p, struct str s)
     struct str name = str_head(s, end), rest = skip_blanks(str_skip(s, end));
     while (rest.len && rest.at[0] == '(') {
         p->doubt |= CONTENT_COMMENT;
-        rest = skip_blanks(str_skip(rest, comment_bytes(rest)));
+        rest = skip_blanks(str_skip(rest, content_comment_bytes(rest)));
     }
     if (rest.len == 0 || rest.at[0] != '=' || name.len == 0) {
         p->doubt |= CONTENT_SYNTAX;
@@ -289,7 +288,7 @@ void parameters_read(struct parameters *p, struct str rest)
             return;
         if (rest.at[0] == '(') {
             p->doubt |= CONTENT_COMMENT;
-            rest = str_skip(rest, comment_bytes(rest));
+            rest = str_skip(rest, content_comment_bytes(rest));
         } else {
             rest = take_piece(p, rest);
         }

@@ -37,6 +37,9 @@ enum parameter_text {
     PARAMETER_NAME, /* words decoded, one clean line of UTF-8 */
 };
 
+/* Length of the comment at the front, or of everything when it is not closed. */
+size_t content_comment_bytes(struct str s);
+
 /* `rest`: unfolded, behind the type. */
 void parameters_read(struct parameters *p, struct str rest);
 

@@ -470,6 +470,18 @@ static void value_step(struct html *h, char c)
     }
 }
 
+static void text_byte(struct html *h, char c)
+{
+    if (c == '<') {
+        h->state = LESS;
+    } else if (c == '&') {
+        h->reference = true;
+        h->refer_bytes = 0;
+    } else {
+        put_text(h, str_from(&c, 1));
+    }
+}
+
 static void less_byte(struct html *h, char c)
 {
     bool closing = h->state == CLOSE;
@@ -488,14 +500,7 @@ static void less_byte(struct html *h, char c)
     } else {
         h->state = TEXT;
         put_text(h, STR("<"));
-        if (c == '<') {
-            h->state = LESS;
-        } else if (c == '&') {
-            h->reference = true;
-            h->refer_bytes = 0;
-        } else {
-            put_text(h, str_from(&c, 1));
-        }
+        text_byte(h, c);
     }
 }
 
@@ -514,18 +519,6 @@ static void markup_byte(struct html *h, char c)
     h->tail_bytes = 1;
     h->state = c == '>' ? TEXT : MARKUP;
     buffer_putc(h->aside, (char)(c == '>' ? '\n' : c));
-}
-
-static void text_byte(struct html *h, char c)
-{
-    if (c == '<') {
-        h->state = LESS;
-    } else if (c == '&') {
-        h->reference = true;
-        h->refer_bytes = 0;
-    } else {
-        put_text(h, str_from(&c, 1));
-    }
 }
 
 static void take(struct html *h, char c)
