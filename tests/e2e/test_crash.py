@@ -13,6 +13,15 @@ SOON = {"retry_first": "1s", "retry_longest": "2s", "outbound_connections": str(
         "outbound_connections_first": str(FLIGHT)}
 
 
+def is_stopped(pid):
+    """Each thread stops by itself, some time after the signal; until then it reads replies."""
+    states = set()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8", errors="replace") as f:
+            states.add(f.read().rpartition(")")[2].split()[0])
+    return states == {"T"}
+
+
 class Crash(unittest.TestCase):
     def gate(self, sink):
         return self.enterContext(Gateway(route=sink.address, settings=SOON,
@@ -23,6 +32,7 @@ class Crash(unittest.TestCase):
 
         def stop_then_answer(_session, _line):
             os.kill(gate.pid, signal.SIGSTOP)
+            wait_until(lambda: is_stopped(gate.pid), 10, "a stop of every thread")
             return None
         sink = self.enterContext(ScriptSink({"dot": [None, stop_then_answer, None]}))
         gate = self.gate(sink)
